@@ -1,0 +1,22 @@
+# gw_module(<folder> SOURCES a.c b.c LIBS ...): one static library a folder of src/; LIBS are lower folders
+# and packages. gw_test(<folder> <file> [LIBS ...]): the cmocka test tests/unit/<folder>/test_<file>.c.
+function(gw_module folder)
+    cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+    add_library(gw_${folder} STATIC ${arg_SOURCES})
+    target_include_directories(gw_${folder} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(gw_${folder} PUBLIC gw_flags ${arg_LIBS})
+    if(ARENA_EMULATE)
+        target_compile_definitions(gw_${folder} PUBLIC ARENA_EMULATE=1)
+    endif()
+endfunction()
+
+function(gw_test folder file)
+    cmake_parse_arguments(arg "" "" "LIBS;SOURCES" ${ARGN})
+    set(name test_${folder}_${file})
+    add_executable(${name} test_${file}.c ${arg_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_link_libraries(${name} PRIVATE gw_${folder} ${arg_LIBS} gw_flags PkgConfig::cmocka)
+    target_compile_definitions(${name} PRIVATE TEST_DATA_DIR="${CMAKE_SOURCE_DIR}/tests/wire")
+    add_test(NAME ${folder}/${file} COMMAND ${name})
+    set_tests_properties(${folder}/${file} PROPERTIES TIMEOUT 120)
+endfunction()

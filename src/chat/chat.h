@@ -1,0 +1,145 @@
+/* chat/chat.h -- the neutral form: one request, one answer, one stream of chunks between any two
+ * dialects.
+ *
+ * Plain structs in an arena; texts are unescaped UTF-8, JSON values that no dialect needs to look
+ * into (schemas, arguments) stay as JSON text. Absent numbers keep their absence: a struct
+ * chat_number whose text is empty was not given, and carries the client's own spelling otherwise.
+ * Decoders fill what they find and name what they cannot carry in chat_request.dropped; encoders
+ * add to it.
+ */
+#ifndef CHAT_CHAT_H
+#define CHAT_CHAT_H
+
+#include "chat/usage.h"
+#include "core/arena.h"
+#include "core/err.h"
+
+enum chat_role { CHAT_SYSTEM, CHAT_DEVELOPER, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
+
+enum chat_part_kind {
+    CHAT_TEXT,
+    CHAT_REFUSAL,
+    CHAT_IMAGE,      /* url, or media_type + data (base64) */
+    CHAT_AUDIO,      /* media_type + data */
+    CHAT_FILE,       /* url, file_id, or media_type + data; name */
+    CHAT_THINKING,   /* text, signature; provider that made it */
+    CHAT_TOOL_CALL,  /* id, name, text = arguments JSON */
+    CHAT_TOOL_RESULT /* id; parts nested as text or images; is_error */
+};
+
+struct chat_part {
+    enum chat_part_kind kind;
+    struct slice text;
+    struct slice id, name;
+    struct slice media_type, data, url, file_id, detail;
+    struct slice signature, provider;
+    struct slice
+        cache_marker; /* JSON of cache_control / prompt_cache_breakpoint, empty when absent */
+    bool is_error;
+    bool is_custom;          /* a custom (free text) tool call */
+    struct chat_part *parts; /* CHAT_TOOL_RESULT */
+    size_t part_count;
+};
+
+struct chat_message {
+    enum chat_role role;
+    struct slice name;
+    struct chat_part *parts;
+    size_t part_count;
+};
+
+struct chat_tool {
+    struct slice name, description, schema; /* schema: JSON text, empty: no arguments */
+    struct slice raw;                       /* hosted or custom tools: the JSON as given */
+    bool is_custom, is_strict, has_strict;
+};
+
+enum chat_tool_choice {
+    CHAT_CHOICE_DEFAULT,
+    CHAT_CHOICE_NONE,
+    CHAT_CHOICE_AUTO,
+    CHAT_CHOICE_REQUIRED,
+    CHAT_CHOICE_NAMED
+};
+enum chat_format { CHAT_FORMAT_DEFAULT, CHAT_FORMAT_TEXT, CHAT_FORMAT_JSON, CHAT_FORMAT_SCHEMA };
+
+struct chat_number {
+    struct slice text;
+}; /* JSON number as spelled, empty: absent */
+
+struct chat_request {
+    struct slice model;
+    struct chat_message *messages;
+    size_t message_count;
+    struct chat_tool *tools;
+    size_t tool_count;
+    enum chat_tool_choice tool_choice;
+    struct slice tool_choice_name;
+    int parallel_tool_calls; /* -1 absent, 0, 1 */
+    enum chat_format format;
+    struct slice format_name, format_schema;
+    int format_strict; /* -1 absent */
+    struct chat_number max_tokens, temperature, top_p, top_k, seed, frequency_penalty,
+        presence_penalty, choices;
+    struct slice *stops;
+    size_t stop_count;
+    struct slice reasoning_effort;
+    struct slice user, service_tier;
+    struct slice metadata; /* JSON object */
+    bool is_stream;
+    bool wants_usage;
+    struct slice dropped; /* comma-separated member names that could not be carried */
+};
+
+enum chat_finish {
+    CHAT_FINISH_NONE,
+    CHAT_FINISH_STOP,
+    CHAT_FINISH_LENGTH,
+    CHAT_FINISH_TOOL_CALLS,
+    CHAT_FINISH_FILTER,
+    CHAT_FINISH_ERROR
+};
+
+struct chat_choice {
+    struct chat_part *parts;
+    size_t part_count;
+    enum chat_finish finish;
+};
+
+struct chat_response {
+    struct slice id, model;
+    int64_t created_unix_s;
+    struct chat_choice *choices;
+    size_t choice_count;
+    struct usage usage;
+    bool has_usage;
+    struct slice service_tier;
+};
+
+enum chat_chunk_kind {
+    CHAT_CHUNK_START,
+    CHAT_CHUNK_TEXT,
+    CHAT_CHUNK_REFUSAL,
+    CHAT_CHUNK_THINKING,
+    CHAT_CHUNK_TOOL_START,
+    CHAT_CHUNK_TOOL_ARGUMENTS,
+    CHAT_CHUNK_FINISH,
+    CHAT_CHUNK_USAGE,
+    CHAT_CHUNK_ERROR,
+    CHAT_CHUNK_END
+};
+
+/* One step of a stream; texts are borrowed for the callback. */
+struct chat_chunk {
+    enum chat_chunk_kind kind;
+    int choice; /* index of the choice */
+    int tool;   /* index of the tool call within the choice */
+    struct slice text, id, name, model;
+    enum chat_finish finish;
+    struct usage usage;
+    int64_t created_unix_s;
+};
+
+typedef enum err (*chat_chunk_fn)(void *ctx, const struct chat_chunk *chunk);
+
+#endif

@@ -1,0 +1,97 @@
+#include "core/id.h"
+
+#include "core/clock.h"
+#include "core/hash.h"
+
+void id_source_init(struct id_source *source)
+{
+    *source = (struct id_source){0};
+    rand_bytes(source->state, sizeof(source->state));
+    source->state[0] |= 1; /* never all zero */
+}
+
+static uint64_t next_random(uint64_t state[2])
+{
+    uint64_t a = state[0];
+    uint64_t b = state[1];
+    uint64_t result = a + b;
+    b ^= a;
+    state[0] = ((a << 24) | (a >> 40)) ^ b ^ (b << 16);
+    state[1] = (b << 37) | (b >> 27);
+    return result;
+}
+
+struct id id_next(struct id_source *source, int64_t unix_ns)
+{
+    int64_t ms = unix_ns / NS_PER_MS;
+    if (ms > source->last_ms) {
+        source->last_ms = ms;
+        source->sequence = 0;
+    } else if (source->sequence++ ==
+               0x0FFF) { /* more than 4096 in a millisecond: borrow the next */
+        source->last_ms++;
+        source->sequence = 0;
+    }
+
+    struct id id;
+    uint64_t head = ((uint64_t)source->last_ms << 16) | 0x7000u | source->sequence;
+    uint64_t tail = (next_random(source->state) >> 2) | (UINT64_C(2) << 62);
+    for (int i = 0; i < 8; i++) {
+        id.bytes[i] = (uint8_t)(head >> (56 - 8 * i));
+        id.bytes[8 + i] = (uint8_t)(tail >> (56 - 8 * i));
+    }
+    return id;
+}
+
+struct id id_random(void)
+{
+    struct id id;
+    rand_bytes(id.bytes, sizeof(id.bytes));
+    id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0F) | 0x40);
+    id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3F) | 0x80);
+    return id;
+}
+
+void id_format(struct id id, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0, at = 0; i < ID_BYTES; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            out[at++] = '-';
+        }
+        out[at++] = hex[id.bytes[i] >> 4];
+        out[at++] = hex[id.bytes[i] & 15];
+    }
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool id_parse(struct slice text, struct id *out_id)
+{
+    struct id id;
+    if (text.len != ID_TEXT_BYTES) {
+        return false;
+    }
+    for (size_t i = 0, at = 0; i < ID_BYTES; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && text.ptr[at++] != '-') {
+            return false;
+        }
+        int high = hex_value(text.ptr[at++]);
+        int low = hex_value(text.ptr[at++]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        id.bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    *out_id = id;
+    return true;
+}

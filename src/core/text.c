@@ -1,0 +1,172 @@
+#include "core/text.h"
+
+#include "core/check.h"
+#include "core/money.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { TEXT_FIRST_BYTES = 512 };
+
+static COLD bool grow(struct text *t, size_t need)
+{
+    size_t cap = t->cap ? t->cap : TEXT_FIRST_BYTES / 2;
+    while (cap < need) {
+        if (!size_mul(cap, 2, &cap)) {
+            return false;
+        }
+    }
+    char *bigger = arena_alloc(t->arena, cap);
+    if (!bigger) {
+        return false;
+    }
+    if (t->len) {
+        memcpy(bigger, t->ptr, t->len);
+    }
+    t->ptr = bigger;
+    t->cap = cap;
+    return true;
+}
+
+char *text_reserve(struct text *t, size_t len)
+{
+    assert(t->len <= t->cap);
+    if (len > t->cap - t->len) {
+        size_t need;
+        if (t->is_full || !t->arena || !size_add(t->len, len, &need) || !grow(t, need)) {
+            t->is_full = true;
+            return NULL;
+        }
+    }
+    char *at = t->ptr + t->len;
+    t->len += len;
+    return at;
+}
+
+void text_add(struct text *t, struct slice s)
+{
+    char *at = s.len ? text_reserve(t, s.len) : NULL;
+    if (at) {
+        memcpy(at, s.ptr, s.len);
+    }
+}
+
+void text_add_char(struct text *t, char c)
+{
+    char *at = text_reserve(t, 1);
+    if (at) {
+        *at = c;
+    }
+}
+
+void text_add_i64(struct text *t, int64_t value)
+{
+    char digits[20];
+    size_t n = sizeof(digits);
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[--n] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (value < 0) {
+        text_add_char(t, '-');
+    }
+    text_add(t, slice_of(digits + n, sizeof(digits) - n));
+}
+
+void text_add_usd(struct text *t, int64_t nusd)
+{
+    char number[MONEY_TEXT_MAX_BYTES];
+    size_t len = money_format(nusd, number);
+    text_add(t, slice_of(number, len));
+}
+
+void text_addf(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_list again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    char *at = len > 0 ? text_reserve(t, (size_t)len + 1) : NULL;
+    if (at) {
+        (void)vsnprintf(at, (size_t)len + 1, format, again);
+        t->len--; /* the NUL does not count */
+    }
+    va_end(again);
+    va_end(args);
+}
+
+/* Length of the valid UTF-8 sequence at p, or 0. */
+static size_t utf8_length(const uint8_t *p, size_t left)
+{
+    size_t n = p[0] < 0x80   ? 1
+               : p[0] < 0xC2 ? 0
+               : p[0] < 0xE0 ? 2
+               : p[0] < 0xF0 ? 3
+               : p[0] < 0xF5 ? 4
+                             : 0;
+    if (n == 0 || n > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+        (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F)) {
+        return 0;
+    }
+    return n;
+}
+
+static void add_escaped(struct text *t, uint8_t c)
+{
+    switch (c) {
+    case '"': TEXT_ADD(t, "\\\""); break;
+    case '\\': TEXT_ADD(t, "\\\\"); break;
+    case '\n': TEXT_ADD(t, "\\n"); break;
+    case '\r': TEXT_ADD(t, "\\r"); break;
+    case '\t': TEXT_ADD(t, "\\t"); break;
+    default: text_addf(t, "\\u%04x", c);
+    }
+}
+
+void text_add_json_string(struct text *t, struct slice s)
+{
+    const uint8_t *p = (const uint8_t *)s.ptr;
+    size_t run = 0; /* p[run..i) needs nothing */
+    text_add_char(t, '"');
+    for (size_t i = 0; i < s.len;) {
+        if (p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\') {
+            i++;
+            continue;
+        }
+        size_t n = p[i] < 0x80 ? 0 : utf8_length(p + i, s.len - i);
+        if (n) {
+            i += n;
+            continue;
+        }
+        text_add(t, slice_of(s.ptr + run, i - run));
+        if (p[i] < 0x80) {
+            add_escaped(t, p[i]);
+        } else {
+            TEXT_ADD(t, "\xEF\xBF\xBD");
+        }
+        run = ++i;
+    }
+    text_add(t, slice_of(s.ptr + run, s.len - run));
+    text_add_char(t, '"');
+}
+
+void text_add_json_key(struct text *t, const char *name)
+{
+    char last = t->len ? t->ptr[t->len - 1] : '{';
+    if (last != '{' && last != '[') {
+        text_add_char(t, ',');
+    }
+    text_add_json_string(t, slice_str(name));
+    text_add_char(t, ':');
+}

@@ -1,0 +1,52 @@
+/* core/text.h -- writes text into a fixed room, or into an arena when one is given.
+ *
+ * Appends never overrun: what does not fit sets is_full and is left out, so a caller checks once,
+ * at the end. 0..len written | len..cap free
+ */
+#ifndef CORE_TEXT_H
+#define CORE_TEXT_H
+
+#include "core/arena.h"
+#include "core/slice.h"
+
+struct text {
+    char *ptr;
+    size_t len;
+    size_t cap;
+    struct arena *arena; /* borrowed; NULL: the room is all there is */
+    bool is_full;        /* something was left out */
+};
+
+static inline struct text text_in(char *ptr, size_t cap)
+{
+    return (struct text){.ptr = ptr, .cap = cap};
+}
+
+/* Grows by doubling inside the arena (old copies stay until the arena is reset). */
+static inline struct text text_growing(struct arena *arena)
+{
+    return (struct text){.arena = arena};
+}
+
+static inline struct slice text_slice(const struct text *t)
+{
+    return slice_of(t->ptr, t->len);
+}
+
+/* len bytes to write at, already counted; NULL when they do not fit. */
+MUST_USE char *text_reserve(struct text *t, size_t len) NONNULL;
+void text_add(struct text *t, struct slice s) NONNULL;
+void text_add_char(struct text *t, char c) NONNULL;
+void text_add_i64(struct text *t, int64_t value) NONNULL;
+/* Exact decimal USD, a JSON number. */
+void text_add_usd(struct text *t, int64_t nusd) NONNULL;
+void text_addf(struct text *t, const char *format, ...) PRINTF(2, 3);
+/* With quotes; control characters, quote and backslash escaped (RFC 8259 section 7); invalid UTF-8
+ * becomes U+FFFD. */
+void text_add_json_string(struct text *t, struct slice s) NONNULL;
+/* ,"name":  -- the comma only when the last byte is not '{' or '['. */
+void text_add_json_key(struct text *t, const char *name) NONNULL;
+
+#define TEXT_ADD(t, lit) text_add((t), SLICE(lit))
+
+#endif
