@@ -19,6 +19,16 @@ struct tls_session;
 MUST_USE enum err tls_client_new(struct slice ca_file, struct tls_client **out_client);
 void tls_client_free(struct tls_client *client);
 
+/* The clients of a process by ca_file, shared by its workers: one SSL_CTX each, whatever the number
+ * of workers. Any thread. At most TLS_CLIENTS_MAX different files: E_LIMIT. A client found lives as
+ * long as the collection, which must outlive every session. */
+enum { TLS_CLIENTS_MAX = 64 };
+struct tls_clients;
+MUST_USE enum err tls_clients_new(struct tls_clients **out_clients);
+void tls_clients_free(struct tls_clients *clients);
+MUST_USE enum err tls_clients_find(struct tls_clients *clients, struct slice ca_file,
+                                   struct tls_client **out_client);
+
 /* Handshake runs inside read and write. host: for SNI and verification (an IP literal is verified
  * as one). */
 MUST_USE enum err tls_session_new(struct tls_client *client, int fd, struct slice host,
@@ -29,6 +39,12 @@ MUST_USE enum io_result tls_handshake(struct tls_session *session);
 MUST_USE enum io_result tls_read(struct tls_session *session, struct room room, size_t *out_len);
 MUST_USE enum io_result tls_write(struct tls_session *session, const struct iovec *parts, int n,
                                   size_t *out_len);
+/* The owner of the socket's events says that an edge came. From the first call on, a receive that
+ * was short is not repeated before the next edge (unless is_hangup): one system call less a read.
+ */
+void tls_note_edge(struct tls_session *session, bool is_hangup);
+/* The handshake is complete. */
+bool tls_is_established(const struct tls_session *session);
 /* Why the handshake or certificate failed, for logs and errors; valid while the session lives. */
 struct slice tls_error(const struct tls_session *session);
 
