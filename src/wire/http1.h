@@ -24,7 +24,11 @@
 
 #include <llhttp.h>
 
-enum { HTTP1_HEADERS_MAX = 100 }; /* default for http1_limits.headers_max */
+enum {
+    HTTP1_HEADERS_MAX = 100,       /* default for http1_limits.headers_max */
+    HTTP1_HEAD_MAX_BYTES = 65536,  /* default for http1_limits.head_max_bytes */
+    HTTP1_TARGET_MAX_BYTES = 16384 /* a longer request line is a 414 */
+};
 
 /* Headers the gateway looks at, found while parsing; FIELD_OTHER are the rest. */
 enum http_field {
@@ -103,15 +107,19 @@ struct http1_parser {
     enum http1_fault fault;
     const char *fault_text; /* static; for the error message */
     /* private */
-    char *head_bytes;
+    char *head_bytes; /* copied into arena: 0..head_len filled */
     size_t head_len, head_cap;
-    size_t headers_cap;
-    size_t body_bytes;
-    struct slice body;
+    size_t line_bytes;  /* of the head's unfinished line, without its CR */
+    size_t line_count;  /* finished lines of the head */
+    size_t headers_cap; /* room of head.headers */
+    size_t body_bytes;  /* handed out so far */
+    size_t extra_bytes; /* chunk sizes, extensions and trailers so far */
+    int64_t body_left;  /* of a sized body */
+    struct slice body;  /* the last body span of llhttp, in the caller's input */
+    struct slice name, value;
     uint8_t phase;
-    enum http1_event pending;
-    uint32_t mark_name, mark_name_len, mark_value, mark_value_len; /* offsets into head_bytes */
-    uint32_t mark_target, mark_target_len;
+    uint8_t skipped_lines; /* empty ones before a request line */
+    bool is_response, has_cr, is_bodyless, is_complete;
 };
 
 /* is_response chooses the grammar. Reused for the next message after HTTP1_END by http1_restart().
@@ -123,7 +131,8 @@ void http1_restart(struct http1_parser *p, struct arena *arena) NONNULL;
 void http1_expect_no_body(struct http1_parser *p) NONNULL;
 
 /* Consumes *inout_in from its front up to the event; HTTP1_MORE means all of it. out_body only with
- * HTTP1_BODY. */
+ * HTTP1_BODY. After HTTP1_END nothing is consumed (HTTP1_MORE) until http1_restart(). A 1xx
+ * response is a message of its own: HTTP1_HEAD, HTTP1_END. A zero in limits means its default. */
 MUST_USE enum http1_event http1_next(struct http1_parser *p, struct slice *inout_in,
                                      struct slice *out_body) NONNULL;
 /* The peer closed: HTTP1_END for a response delimited by close, else HTTP1_ERROR. */
