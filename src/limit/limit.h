@@ -35,6 +35,7 @@ struct quota_spec {
     int64_t concurrent_max;
     int64_t budget_nusd[LIMIT_PERIODS];
     uint8_t soft_budgets;
+    bool is_key; /* the caller's mark: a key, not a tenant; limit does not look at it */
 };
 
 enum limit_kind {
@@ -62,16 +63,20 @@ struct limit_ticket {
     int64_t reserved_nusd;
     int64_t reserved_tokens;
     uint32_t token_slot; /* slot the tokens were taken in */
+    uint32_t rate_slot;  /* slot the request was counted in; limit_cancel() gives it back there */
     int64_t admitted_unix_ns;
 };
 
+/* Of several limits in the way, the one that takes longest to pass. */
 struct limit_refusal {
     enum limit_kind kind;
     struct id node; /* tenant or key whose limit refused */
     int64_t limit;  /* its value: a count or nano-USD */
     int64_t used;   /* spent or counted, with reservations */
-    int64_t
-        retry_after_ns; /* until the next request would pass; -1: not by waiting (total budget) */
+    /* Until the next request would pass every level; -1: not by waiting (total budget, a limit of
+     * 0, more than the whole limit asked for). What only other requests' ends can free
+     * (concurrency, open reservations) has no known time: 1 s. */
+    int64_t retry_after_ns;
     bool is_open_reservations; /* only others' open reservations stand in the way */
 };
 
@@ -85,8 +90,9 @@ MUST_USE enum err limit_new(const struct limit_clock *clock, struct limit **out)
 void limit_free(struct limit *l);
 
 /* Finds or makes the node and gives it these limits; parent NULL makes a root. Changing the parent
- * of a node moves it (tickets in flight return to the nodes they took from). NULL on no memory. Not
- * on the request path. */
+ * of a node moves it with all below it (tickets in flight return to the nodes they took from). NULL
+ * on no memory, when the tree would be deeper than LIMIT_DEPTH_MAX, or when parent stands below the
+ * node; nothing is changed then. Not on the request path. */
 struct quota_node *limit_node_put(struct limit *l, struct id id, struct quota_node *parent,
                                   const struct quota_spec *spec);
 struct quota_node *limit_node_find(struct limit *l, struct id id); /* NULL when absent */
@@ -98,17 +104,19 @@ void limit_restore_spent(struct quota_node *n, int period, int64_t period_number
 void limit_restore_admission(struct quota_node *n, int64_t admitted_unix_ns, int64_t count,
                              int64_t tokens);
 struct quota_node *limit_node_parent(const struct quota_node *n);
+struct id limit_node_id(const struct quota_node *n);
 
-/* True: taken on every level, ticket filled. False: nothing taken, refusal filled. */
+/* True: taken on every level, ticket filled. False: nothing taken, refusal filled. remaining is
+ * filled either way; it and refusal may be NULL. */
 MUST_USE bool limit_admit(struct limit *l, struct quota_node *leaf, struct limit_ticket *ticket,
                           struct limit_remaining *remaining, struct limit_refusal *refusal);
 /* Money and tokens, after admit. False: nothing reserved; the caller then calls limit_cancel() to
  * give back what admit took. */
 MUST_USE bool limit_reserve(struct limit *l, struct limit_ticket *ticket, int64_t cost_nusd,
                             int64_t tokens, struct limit_refusal *refusal);
-/* The end of every admitted request: actual cost and tokens replace what was reserved; concurrency
- * is given back. True when actual exceeded reserved on a hard budget (an overrun: booked all the
- * same). Idempotent by clearing the ticket. */
+/* The end of every admitted request: actual cost and tokens replace what was reserved (nothing,
+ * when it never came to reserve); concurrency is given back. True when actual exceeded reserved on
+ * a hard budget (an overrun: booked all the same). Idempotent by clearing the ticket. */
 bool limit_settle(struct limit *l, struct limit_ticket *ticket, int64_t cost_nusd, int64_t tokens);
 /* As if it had never been admitted: also the rate slot is given back. */
 void limit_cancel(struct limit *l, struct limit_ticket *ticket);
