@@ -13,14 +13,17 @@
 #include "store/store.h"
 #include "wire/http1.h"
 
-/* "llm-gw-" + 43 base62 (32 random bytes) + 6 base62 of their CRC-32. */
+/* "llm-gw-" + 43 characters: 32 random bytes as one big-endian number in base 62 (0-9, A-Z, a-z),
+ * with leading '0's + 6 characters: the CRC-32 (ISO-HDLC, as in zlib) of those 43 characters as
+ * ASCII text, without the prefix, in the same base, with leading '0's. */
 enum { AUTH_KEY_BYTES = 7 + 43 + 6, AUTH_KEY_MAX_BYTES = 512 };
 
 struct directory;
 
 /* Called when a key or tenant appears or changes, on the publishing thread: returns the opaque
- * quota leaf kept with the key (limit/ builds it; auth does not look inside). Parents are published
- * before children. */
+ * quota leaf kept with the key (limit/ builds it; auth does not look inside). NULL from on_key is
+ * no memory: the put fails. Parents are published before children, tenants before their keys; a key
+ * whose tenant, or a tenant whose parent, was never published is refused. */
 struct directory_hooks {
     void *ctx;
     void (*on_tenant)(void *ctx, const struct store_tenant *t);
@@ -44,7 +47,8 @@ struct auth_who {
 MUST_USE enum err directory_new(struct epoch *epoch, const struct directory_hooks *hooks,
                                 struct directory **out);
 void directory_free(struct directory *d);
-/* Publishing thread only (one). Replace-or-insert; an inactive row takes effect at once. */
+/* Publishing thread only (one). Replace-or-insert (a key by its hash, which a key never changes);
+ * an inactive row takes effect at once. E_NOMEM: nothing was changed. */
 MUST_USE enum err directory_put_tenant(struct directory *d, const struct store_tenant *t);
 MUST_USE enum err directory_put_key(struct directory *d, const struct store_key *k);
 size_t directory_key_count(const struct directory *d);
@@ -53,8 +57,9 @@ size_t directory_key_count(const struct directory *d);
  * Bearer, api-key, x-goog-api-key; ptr NULL when absent. Two different credentials in one head: the
  * first of that order. */
 struct slice auth_credential(const struct http_head *head, struct slice api_key_header);
-/* AUTH_INVALID also for a mistyped key of our prefix (checked offline), an inactive or expired key,
- * an inactive tenant or ancestor. */
+/* AUTH_INVALID also when the arena has no room for what must be copied (a policy that is lost would
+ * allow everything), and for a mistyped key of our prefix (checked offline), an inactive or expired
+ * key, an inactive tenant or ancestor. */
 enum auth_verdict auth_check(const struct directory *d, struct slice credential, int64_t unix_ns,
                              struct arena *a, struct auth_who *out_who);
 

@@ -117,6 +117,11 @@ struct quota_node *limit_node_parent(const struct quota_node *n)
     return atomic_load_explicit(&n->parent, memory_order_acquire);
 }
 
+struct id limit_node_id(const struct quota_node *n)
+{
+    return n->id;
+}
+
 static size_t depth_of(const struct quota_node *n)
 {
     size_t depth = 0;
