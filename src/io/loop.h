@@ -58,7 +58,8 @@ struct loop_closing {
 };
 
 MUST_USE enum err loop_new(struct loop **out_loop);
-/* Runs the closing list once more; watches and timers must be gone. */
+/* Runs the mailbox and the closing list once more; watches and timers must be gone, and no thread
+ * may post any more. */
 void loop_free(struct loop *loop);
 
 /* Called after every wait with the turn's clock, and before every wait with is_idle true. */
