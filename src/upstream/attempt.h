@@ -23,7 +23,7 @@
 #include "io/tls.h"
 #include "wire/http1.h"
 
-enum { ATTEMPT_PARTS_MAX = 12, UPSTREAM_POOL_KEEP = 64 };
+enum { ATTEMPT_PARTS_MAX = 16, UPSTREAM_POOL_KEEP = 64 };
 
 /* Where a provider lives. Immutable; belongs to a configuration version, which attempts keep alive.
  */
@@ -76,23 +76,34 @@ MUST_USE enum err upstream_new(struct loop *loop, struct dns *dns, const struct 
                                struct upstream **out);
 /* Cancels everything. */
 void upstream_free(struct upstream *u);
+/* TLS contexts shared by the workers, one for each ca_file (io/tls.h). Before the first attempt;
+ * borrowed. Without it the worker makes its own. */
+void upstream_share_tls(struct upstream *u, struct tls_clients *tls);
+/* After a reload. */
+void upstream_set_conf(struct upstream *u, const struct upstream_conf *conf);
 size_t upstream_idle_count(const struct upstream *u);
 
 /* On error no callback is made. Callbacks never run inside attempt_start(). */
 MUST_USE enum err attempt_start(struct upstream *u, const struct attempt_request *request,
                                 const struct attempt_handler *handler, void *ctx,
                                 struct attempt **out);
-/* Stops reading / goes on; the between-chunks timer rests meanwhile. */
+/* Stops reading / goes on; the between-chunks timer rests meanwhile. What was read before the pause
+ * is still handed on: up to 16 KiB of an unbounded answer, 64 KiB of a bounded one, perhaps on_end.
+ */
 void attempt_pause(struct attempt *a);
 void attempt_resume(struct attempt *a);
 /* Closes the connection; no callback afterwards. Allowed inside callbacks except on_end. */
 void attempt_cancel(struct attempt *a);
 bool attempt_was_sent(const struct attempt *a);   /* the whole request was handed to the kernel */
 bool attempt_was_reused(const struct attempt *a); /* on a kept connection */
+/* More about a failure, for logs: why the certificate was refused, the system's word, the parser's.
+ * Inside on_end only (in the arena); may be empty. */
+struct slice attempt_detail(const struct attempt *a);
 
 /* "https://host:port/base" -> dest and base path (without trailing slash), into the arena. proxy:
- * HTTPS_PROXY value or empty; no_proxy: comma list. E_SYNTAX names nothing: callers say which
- * setting. */
+ * HTTPS_PROXY value or empty, heeded for https URLs only (a plain one is always direct; fill the
+ * proxy fields yourself to send absolute-form); no_proxy: comma list. E_SYNTAX names nothing:
+ * callers say which setting. E_UNSUPPORTED: a proxy that is itself reached over TLS. */
 MUST_USE enum err upstream_dest_parse(struct arena *a, struct slice url, struct slice proxy,
                                       struct slice no_proxy, struct slice ca_file,
                                       struct upstream_dest *out_dest, struct slice *out_base_path);
