@@ -9,7 +9,8 @@
  * The handler answers every on_head with exactly one of http_conn_read_body() or a reply, and every
  * body with a reply, now or later. After on_gone the handler must not touch the connection; after
  * on_done the request's memory is gone when the call returns. Exactly one of on_gone and on_done
- * ends each on_head.
+ * ends each on_head. Neither they nor on_body are called from inside a call of the handler's: they
+ * come when it has returned to the loop, later in the same turn.
  *
  *   state      event                       -> state     effect
  *   IDLE       first byte                  -> HEAD      request and arena attached; head timer
@@ -53,10 +54,12 @@ struct listen_conf {
 struct http_request {
     struct arena arena; /* head, body, exchange */
     struct http_head head;
-    struct slice body;       /* whole, after on_body; in body_arena */
-    struct arena body_arena; /* http_request_drop_body() frees it early (live streams) */
-    int64_t started_ns;      /* head complete */
-    void *exchange;          /* the handler's; NULL at on_head */
+    struct slice body;        /* whole, after on_body; in body_arena */
+    struct arena body_arena;  /* http_request_drop_body() frees it early (live streams) */
+    int64_t started_ns;       /* head complete */
+    struct arena extra_arena; /* the handler's, freed with the request; zeroed: none */
+    bool is_kept;             /* http_request_keep() was called in on_gone */
+    void *exchange;           /* the handler's; NULL at on_head */
 };
 
 struct http_handler {
@@ -94,8 +97,8 @@ void listener_free(struct listener *l);
 void http_conn_read_body(struct http_conn *c, size_t max_bytes);
 
 /* headers: complete lines, each ending in CRLF, without Content-Length, Transfer-Encoding,
- * Connection, Date (added here). body parts are borrowed until on_done or on_gone. The whole reply
- * goes out in one write where it can. */
+ * Connection, Date (added here); borrowed for the call. body parts are borrowed until on_done or
+ * on_gone. The whole reply goes out in one write where it can. */
 void http_conn_reply(struct http_conn *c, int status, struct slice headers,
                      const struct slice *body, size_t n);
 
@@ -106,12 +109,17 @@ void http_conn_stream_begin(struct http_conn *c, int status, struct slice header
 bool http_conn_stream_write(struct http_conn *c, const struct slice *parts, size_t n);
 /* The same with the end of the reply in the same write. */
 void http_conn_stream_end(struct http_conn *c, const struct slice *parts, size_t n);
-/* Closes without the final chunk: the client sees a cut. */
+/* Closes without the final chunk: the client sees a cut. on_done follows, but not for a request
+ * whose exchange is NULL: of that the handler has nothing to end. */
 void http_conn_abort(struct http_conn *c);
 
 size_t http_conn_queued_bytes(const struct http_conn *c);
 /* Frees the request body's memory while the reply runs. */
 void http_request_drop_body(struct http_request *rq);
+/* In on_gone: the request's memory stays until http_request_free() instead of ending with the call.
+ */
+void http_request_keep(struct http_request *rq);
+void http_request_free(struct http_request *rq);
 struct slice http_status_reason(int status);
 
 #endif
