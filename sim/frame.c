@@ -1,16 +1,29 @@
 /* sim/frame.c -- content to bytes on the wire: lengths or chunks, pauses, breaks, and the faults.
  *
  * malformed=<kind>; of the content:
- *   json         the first piece is cut in half      nul          a NUL in the middle of every
- * piece html         an HTML page                        empty        no body at all of the body's
- * framing: chunk_size   the 2nd chunk has no size           chunk_huge   a size of 16 hex digits
- *   chunk_end    a chunk without its CR LF           length_short fewer bytes than announced, then
- * FIN length_long  more bytes than announced           endless      the body never ends of the
- * head: length_twice two content-lengths that differ     length_chunked  both framings length_nan
- * content-length: ten                 status_line  HTTP/1.1 abc head_garbage no HTTP at all
- * head_huge    a header of 1 MiB head_many    10,000 headers                      head_lf lines end
- * in LF only head_nul     a NUL in a header                   obs_fold     a folded header
- *   head_endless the head never ends
+ *   json            the first piece is cut in half
+ *   nul             a NUL in the middle of every piece
+ *   html            an HTML page
+ *   empty           no body at all
+ * of the body's framing:
+ *   chunk_size      the second (a document's only) chunk has no size
+ *   chunk_huge      it has a size of 16 digits
+ *   chunk_end       chunks without their CR LF
+ *   length_short    fewer bytes than announced, then FIN
+ *   length_long     more bytes than announced
+ *   endless         the body never ends
+ * of the head:
+ *   length_twice    two content-lengths that differ
+ *   length_chunked  both framings
+ *   length_nan      content-length: ten
+ *   status_line     HTTP/1.1 abc
+ *   head_garbage    no HTTP at all
+ *   head_huge       a header of 1 MiB
+ *   head_many       10,000 headers
+ *   head_lf         lines end in LF only
+ *   head_nul        a NUL in a header
+ *   obs_fold        a folded header
+ *   head_endless    the head never ends
  */
 #define _GNU_SOURCE
 #include "answer.h"
@@ -59,7 +72,7 @@ static void cut_at(struct answer *a, size_t at, enum cut_kind kind, int64_t arg)
 
 /* One piece of the body with its framing; cuts are still counted from the body's first byte. */
 static void add_piece(struct answer *a, const struct behaviour *b, enum framing how,
-                      struct str piece, size_t index)
+                      struct str piece, size_t index, bool spoil)
 {
     if (index > 0 && b->rate_ns > 0) {
         cut_at(a, a->body.len, CUT_WAIT, b->rate_ns);

@@ -55,7 +55,8 @@ static _Noreturn void help(void)
         "                    [--die-with-parent]\n\n"
         "Speaks OpenAI's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
-        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\") or a script:\n%.*s",
+        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), at the start\n"
+        "of the last message (\"sim:delay=200ms;tokens=50\") or in a script:\n%.*s",
         (int)rows.len, rows.ptr);
     buf_free(&rows);
     exit(0);

@@ -379,6 +379,27 @@ static struct str decode(struct buf *out, struct str s)
     return buf_view(out);
 }
 
+/* The last message may begin with "sim:" and directives up to its first line end: such a request
+ * needs no special model name, so it passes a gateway that knows its models. */
+static bool apply_message(struct behaviour *b, yyjson_val *root)
+{
+    yyjson_val *last = yyjson_arr_get_last(yyjson_obj_get(root, "messages"));
+    struct str text = json_str(yyjson_obj_get(last, "content"));
+    struct str base;
+    struct str bad;
+    if (text.len < 4 || memcmp(text.ptr, "sim:", 4) != 0) {
+        return true;
+    }
+    const char *end = memchr(text.ptr, '\n', text.len);
+    size_t len = end != NULL ? (size_t)(end - text.ptr) : text.len;
+    struct buf list = {0};
+    buf_str(&list, ";");
+    buf_add(&list, text.ptr + 4, len - 4);
+    bool ok = behaviour_of_model(b, buf_view(&list), &base, &bad);
+    buf_free(&list);
+    return ok;
+}
+
 static struct answer *answer_api(const struct sim_conf *conf, const struct request *r)
 {
     struct content c = {0};
@@ -397,11 +418,13 @@ static struct answer *answer_api(const struct sim_conf *conf, const struct reque
         endpoint == MODEL ? decode(&decoded, id) : json_str(yyjson_obj_get(a.root, "model"));
     behaviour_init(&a.b);
     bool understood = behaviour_of_model(&a.b, model, &a.model, &bad);
+    understood = apply_message(&a.b, a.root) && understood;
     if (conf->control != NULL && control_has_script(conf->control)) {
         (void)control_apply(conf->control, r, model, false, &a.b);
     }
     if (!understood) {
-        content_error(&c, 400, "a directive in the model name was not understood", NULL, NULL);
+        content_error(&c, 400, "a directive in the model name or the message was not understood",
+                      NULL, NULL);
     } else if (!refuse(conf, &c, &a, endpoint)) {
         speak(conf, &c, &a, endpoint);
     }
