@@ -11,6 +11,7 @@
 
 #include "chat/record.h"
 #include "core/arena.h"
+#include "core/err.h"
 #include "core/hash.h"
 
 enum {
@@ -66,8 +67,9 @@ struct store_conf {
 struct store;
 struct store_db;
 
-/* Runs on a store thread, once. The job frees itself or posts itself to its loop. is_cancelled: the
- * store is closing or the queue was full; db is NULL then. */
+/* Runs on a store thread, once. The job frees itself or posts itself to its loop. A job that
+ * store_submit_x() did not take (E_BUSY: the queue is full or the store is closing) never runs and
+ * stays the caller's; one that it took always runs, with a db. */
 struct store_job {
     void (*run)(struct store_job *job, struct store_db *db);
     struct store_job *next;
@@ -80,12 +82,12 @@ MUST_USE enum err store_open(const struct store_conf *conf, struct store **out, 
 void store_close(struct store *s);
 MUST_USE enum err store_submit_write(struct store *s, struct store_job *job);
 MUST_USE enum err store_submit_read(struct store *s, struct store_job *job);
-/* fn runs on the writer thread about every interval, and after store_wake(). One only; set before
- * the first job. */
+/* fn runs on the writer thread about every interval, and after store_wake(). One only. When it
+ * returns, the function set before is not running any more (so not from within that function). */
 void store_set_periodic(struct store *s, void (*fn)(void *ctx, struct store_db *db), void *ctx,
                         int64_t interval_ns);
 void store_wake(struct store *s);
-/* "" while the database answers. Any thread. */
+/* The writer's last transaction failed for a reason that is the database's. Any thread. */
 bool store_is_failing(const struct store *s);
 
 /* A connection without threads: command line, migrate, tests. */
