@@ -1,9 +1,12 @@
 /* cache/cache.h -- exact-match answers in memory; the tenant is part of the key.
  *
- * 64 mutexed shards, LRU by bytes, reference-counted immutable entries. The key is SHA-256 over the
- * tenant scope, the operation and the canonical form of the request (cache/fingerprint.h). Errors,
- * truncated and refused answers are never stored (the caller decides). Bytes count entry, key and
- * payload.
+ * 64 mutexed shards, LRU by bytes, reference-counted immutable entries. max_bytes bounds all shards
+ * together and is never exceeded: room is made (from the entry's own shard when that holds more
+ * than its share, else from the others in turn) and taken before an entry goes in. An evicted entry
+ * that is still being sent lives until its last reference, outside of the bound. The key is SHA-256
+ * over the tenant scope, the operation and the canonical form of the request (cache/fingerprint.h).
+ * Errors, truncated and refused answers are never stored (the caller decides). Bytes count entry,
+ * key and payload.
  */
 #ifndef CACHE_CACHE_H
 #define CACHE_CACHE_H
@@ -36,7 +39,8 @@ struct cache_entry {
 
 MUST_USE enum err cache_new(size_t max_bytes, size_t entry_max_bytes, struct cache **out);
 void cache_free(struct cache *c);
-/* NULL: absent or expired; otherwise a reference for the caller. max_age_ns < 0: any age. */
+/* NULL: absent, expired, or max_age_ns old or older; otherwise a reference for the caller.
+ * max_age_ns < 0: any age. */
 struct cache_entry *cache_find(struct cache *c, const struct sha256 *key, int64_t now_ns,
                                int64_t unix_ns, int64_t max_age_ns);
 void cache_entry_unref(struct cache_entry *e);
