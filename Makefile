@@ -1,17 +1,58 @@
 # Front door. The work is CMake's (CMakePresets.json); `make help` lists the targets.
 .DEFAULT_GOAL := all
-B := build/release
-NODE_TEST := node --test --test-reporter=spec
-
-.PHONY: all deps run test unit behaviour check asan tsan fuzz bench torture clean help
+.PHONY: all deps run test unit behaviour check format tidy layers asan tsan fuzz bench clean help
+JOBS := $(shell nproc)
+T ?=
+SECONDS_EACH ?= 20
 
 all: deps-run ## build/llm-gateway and build/provider-sim (optimised, hardened)
-	@cmake --preset release >/dev/null && cmake --build $(B) -j$$(nproc)
-	@ln -sf release/src/app/llm-gateway build/llm-gateway && ln -sf release/sim/provider-sim build/provider-sim
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j$(JOBS) --target llm-gateway provider-sim
+	@ln -sfn release/src/app/llm-gateway build/llm-gateway
+	@ln -sfn release/sim/provider-sim build/provider-sim
 
-deps: ## install what building and testing need (asks on a terminal)
+deps: ## install what building, running and testing need (asks on a terminal)
 	@tools/deps.sh run test
 deps-%:
 	@tools/deps.sh $*
+
+run: all ## build and start on 127.0.0.1:8000; without a provider the simulator plays one
+	@tools/run.sh
+
+test: deps behaviour unit ## the whole suite
+unit: deps ## the C unit tests (release build)
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j$(JOBS)
+	@ctest --test-dir build/release --output-on-failure -j$(JOBS)
+behaviour: deps all ## the binary against the simulator, with the official SDK (T=name for one file)
+	@tools/behaviour.sh build/release "$(T)"
+
+check: deps-check layers format tidy ## format, tidy, layers, sizes, cppcheck
+layers:
+	@tools/check_layers.py && tools/check_sizes.py
+format: ## fails when clang-format would change a file
+	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+tidy:
+	@cmake --preset debug >/dev/null
+	@tools/tidy.sh build/debug
+
+asan: deps-check ## unit and behaviour tests under AddressSanitizer and UBSan
+	@cmake --preset asan >/dev/null && cmake --build build/asan -j$(JOBS)
+	@ctest --test-dir build/asan --output-on-failure -j$(JOBS)
+	@tools/behaviour.sh build/asan "$(T)"
+tsan: deps-check ## unit and behaviour tests under ThreadSanitizer
+	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j$(JOBS)
+	@ctest --test-dir build/tsan --output-on-failure -j$(JOBS)
+	@tools/behaviour.sh build/tsan "$(T)"
+fuzz: deps-check ## every fuzz target for SECONDS_EACH (T=name for one)
+	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j$(JOBS)
+	@tools/fuzz.sh build/fuzz $(SECONDS_EACH) "$(T)"
+
+bench: deps-bench all ## ours against a bare relay, nginx and HAProxy; writes bench/RESULTS.md
+	@cmake --build build/release -j$(JOBS)
+	@python3 bench/run.py $(ARGS)
+
+clean: ## remove build/
+	@rm -rf build
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile

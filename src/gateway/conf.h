@@ -63,7 +63,8 @@ struct gateway_conf {
 
     /* versions (gateway/version.c) */
     uint64_t version;
-    _Atomic int32_t worker_refs;
+    _Atomic int32_t worker_refs; /* workers that have not left it */
+    _Atomic int32_t worker_seen; /* workers that took it up */
 };
 
 void gateway_conf_free(struct gateway_conf *conf);

@@ -1,0 +1,270 @@
+#include "admin/members.h"
+#include "admin/resources.h"
+
+enum { KEY_HINT_BYTES = 12 };
+
+/* What a body may say of a key. */
+struct key_form {
+    struct store_key key;
+    struct sha256 hash;
+    int64_t overlap_s;
+};
+
+static const struct member key_members[] = {
+    {"name", MEMBER_TEXT, offsetof(struct key_form, key.name), false},
+    {"expires_at", MEMBER_TIME, offsetof(struct key_form, key.expires_unix_ns), false},
+    {"sha256", MEMBER_HASH, offsetof(struct key_form, hash), false},
+    POLICY_MEMBERS(offsetof(struct key_form, key.policy)),
+};
+
+static const struct member key_changes[] = {
+    {"name", MEMBER_TEXT, offsetof(struct key_form, key.name), false},
+    {"expires_at", MEMBER_TIME, offsetof(struct key_form, key.expires_unix_ns), false},
+    {"is_active", MEMBER_BOOL, offsetof(struct key_form, key.is_active), false},
+    POLICY_MEMBERS(offsetof(struct key_form, key.policy)),
+};
+
+static const struct member rotate_members[] = {
+    {"overlap_seconds", MEMBER_COUNT, offsetof(struct key_form, overlap_s), false},
+};
+
+void make_key(struct admin_job *job, struct id tenant, struct store_key *out_key, char *out_text)
+{
+    auth_key_make(out_text);
+    *out_key = (struct store_key){
+        .id = id_random(),
+        .tenant = tenant,
+        .hash = auth_key_hash(slice_of(out_text, AUTH_KEY_BYTES)),
+        .name = SLICE("default"),
+        .hint = arena_printf(&job->arena, "%.*s...", (int)KEY_HINT_BYTES, out_text),
+        .policy = {.rate_per_min = -1,
+                   .tokens_per_min = -1,
+                   .concurrent_max = -1,
+                   .budget_nusd = {-1, -1, -1, -1}},
+        .is_active = true,
+        .created_unix_ns = clock_unix_ns(),
+    };
+}
+
+static void render_key(struct text *out, const struct store_key *k)
+{
+    TEXT_ADD(out, "{");
+    add_id(out, "key_id", k->id);
+    add_id(out, "tenant_id", k->tenant);
+    text_add_json_key(out, "name");
+    text_add_json_string(out, k->name);
+    text_add_json_key(out, "hint");
+    text_add_json_string(out, k->hint);
+    members_render_policy(out, &k->policy);
+    text_add_json_key(out, "is_active");
+    text_add(out, k->is_active ? SLICE("true") : SLICE("false"));
+    add_time(out, "expires_at", k->expires_unix_ns);
+    add_time(out, "created_at", k->created_unix_ns);
+    TEXT_ADD(out, "}");
+}
+
+static void render_new_key(struct admin_job *job, const struct store_key *k, const char *key_text)
+{
+    job->status = 201;
+    render_key(&job->out, k);
+    if (key_text) {
+        job->out.len--;
+        text_add_json_key(&job->out, "api_key");
+        text_add_json_string(&job->out, slice_of(key_text, AUTH_KEY_BYTES));
+        TEXT_ADD(&job->out, "}");
+    }
+}
+
+static void create_work(struct admin_job *job, struct store_db *db)
+{
+    struct key_form form = {0};
+    struct store_tenant tenant;
+    char key_text[AUTH_KEY_BYTES + 1];
+    enum err e = store_tenant_get(db, &job->arena, job->tenant, &tenant);
+    make_key(job, job->tenant, &form.key, key_text);
+    if (e == OK) {
+        if (!members_read(job, key_members, ARRAY_LEN(key_members), &form)) {
+            return;
+        }
+        bool is_imported = members_has(job, "sha256");
+        if (is_imported) {
+            form.key.hash = form.hash;
+            form.key.hint = SLICE("(imported)");
+        }
+        struct store_audit audit = job_audit(job, is_imported ? "key.import" : "key.create",
+                                             job_id_text(job, form.key.id));
+        e = store_key_insert(db, &form.key, &audit);
+        if (e == OK) {
+            render_new_key(job, &form.key, is_imported ? NULL : key_text);
+        }
+    }
+    secret_wipe(key_text, sizeof(key_text));
+    if (e != OK) {
+        job_fail_err(job, db, e, e == E_CONFLICT ? "A key with this hash" : "Tenant");
+    }
+}
+
+static void submit(struct door *d, admin_work_fn work, struct id tenant, struct id key)
+{
+    struct admin_job *job = job_new(d, work, true);
+    if (job) {
+        job->tenant = tenant;
+        job->key = key;
+        if (job_parse_body(job)) {
+            job_submit(job);
+        }
+    }
+}
+
+void keys_create(struct door *d, struct id tenant)
+{
+    submit(d, create_work, tenant, (struct id){0});
+}
+
+/* --- list --------------------------------------------------------------------------------------
+ */
+
+struct page {
+    struct admin_job *job;
+    int64_t count;
+    struct id last;
+};
+
+static void add_row(void *ctx, const struct store_key *k)
+{
+    struct page *page = ctx;
+    if (page->count++) {
+        TEXT_ADD(&page->job->out, ",");
+    }
+    page->last = k->id;
+    render_key(&page->job->out, k);
+}
+
+static void list_work(struct admin_job *job, struct store_db *db)
+{
+    struct page page = {.job = job};
+    struct store_tenant tenant;
+    enum err e = store_tenant_get(db, &job->arena, job->tenant, &tenant);
+    TEXT_ADD(&job->out, "{\"data\":[");
+    if (e == OK) {
+        e = store_key_list(db, job->tenant, job->after, (int)job->number, add_row, &page);
+    }
+    if (e != OK) {
+        job_fail_err(job, db, e, "Tenant");
+        return;
+    }
+    TEXT_ADD(&job->out, "]");
+    add_id(&job->out, "next_cursor", page.count == job->number ? page.last : (struct id){0});
+    TEXT_ADD(&job->out, "}");
+}
+
+void keys_list(struct door *d, struct id tenant)
+{
+    int64_t limit = 100;
+    struct id after = {0};
+    struct slice cursor = http_query_get(&d->rq->arena, d->rq->head.query, SLICE("after"));
+    if (!door_query_i64(d, "limit", 1, STORE_PAGE_MAX, &limit)) {
+        return;
+    }
+    if (cursor.ptr && !id_parse(cursor, &after)) {
+        door_fail(d, 422, "after: not a cursor");
+        return;
+    }
+    struct admin_job *job = job_new(d, list_work, false);
+    if (job) {
+        job->tenant = tenant;
+        job->number = limit;
+        job->after = after;
+        job_submit(job);
+    }
+}
+
+/* --- change ------------------------------------------------------------------------------------
+ */
+
+/* The key of the path, which must be the tenant's. */
+static enum err get_key(struct admin_job *job, struct store_db *db, struct store_key *out)
+{
+    enum err e = store_key_get(db, &job->arena, job->key, out);
+    return e == OK && !id_eq(out->tenant, job->tenant) ? E_NOT_FOUND : e;
+}
+
+static void patch_work(struct admin_job *job, struct store_db *db)
+{
+    struct key_form form = {0};
+    enum err e = get_key(job, db, &form.key);
+    if (e == OK) {
+        if (!members_read(job, key_changes, ARRAY_LEN(key_changes), &form)) {
+            return;
+        }
+        struct store_audit audit = job_audit(job, "key.update", job_id_text(job, form.key.id));
+        e = store_key_update(db, &form.key, &audit);
+    }
+    if (e != OK) {
+        job_fail_err(job, db, e, "Key");
+        return;
+    }
+    render_key(&job->out, &form.key);
+}
+
+void keys_patch(struct door *d, struct id tenant, struct id key)
+{
+    submit(d, patch_work, tenant, key);
+}
+
+static void delete_work(struct admin_job *job, struct store_db *db)
+{
+    struct store_key key;
+    enum err e = get_key(job, db, &key);
+    if (e == OK) {
+        key.is_active = false;
+        struct store_audit audit = job_audit(job, "key.revoke", job_id_text(job, key.id));
+        e = store_key_update(db, &key, &audit);
+    }
+    if (e != OK) {
+        job_fail_err(job, db, e, "Key");
+        return;
+    }
+    render_key(&job->out, &key);
+}
+
+void keys_delete(struct door *d, struct id tenant, struct id key)
+{
+    submit(d, delete_work, tenant, key);
+}
+
+/* A new key with the old one's limits; the old one expires after the overlap. */
+static void rotate_work(struct admin_job *job, struct store_db *db)
+{
+    struct key_form form = {0};
+    struct store_key fresh;
+    char key_text[AUTH_KEY_BYTES + 1];
+    if (!members_read(job, rotate_members, ARRAY_LEN(rotate_members), &form)) {
+        return;
+    }
+    enum err e = get_key(job, db, &form.key);
+    make_key(job, job->tenant, &fresh, key_text);
+    if (e == OK) {
+        fresh.name = form.key.name;
+        fresh.policy = form.key.policy;
+        struct store_audit audit = job_audit(job, "key.rotate", job_id_text(job, form.key.id));
+        e = store_key_insert(db, &fresh, &audit);
+        if (e == OK) {
+            int64_t overlap_s = i64_min(i64_max(form.overlap_s, 0), 365 * 86400);
+            form.key.expires_unix_ns = clock_unix_ns() + overlap_s * NS_PER_S;
+            form.key.is_active = overlap_s > 0;
+            e = store_key_update(db, &form.key, &audit);
+        }
+    }
+    if (e == OK) {
+        render_new_key(job, &fresh, key_text);
+    } else {
+        job_fail_err(job, db, e, "Key");
+    }
+    secret_wipe(key_text, sizeof(key_text));
+}
+
+void keys_rotate(struct door *d, struct id tenant, struct id key)
+{
+    submit(d, rotate_work, tenant, key);
+}

@@ -1,0 +1,67 @@
+#include "app/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* The one mutable global: a signal handler gets no context. */
+static _Atomic(struct ledger *) journal;
+
+static void on_sigbus(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    struct ledger *ledger = atomic_load(&journal);
+    if (!ledger || !ledger_on_sigbus(ledger, info->si_addr)) {
+        (void)signal(number,
+                     SIG_DFL); /* not ours: the instruction runs again and ends the process */
+    }
+}
+
+static sigset_t stop_set(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    return set;
+}
+
+void signals_init(void)
+{
+    sigset_t set = stop_set();
+    struct sigaction bus = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGBUS, &bus, NULL);
+}
+
+enum signals_event signals_wait(int64_t timeout_ns)
+{
+    sigset_t set = stop_set();
+    struct timespec limit = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
+    for (;;) {
+        int number = sigtimedwait(&set, NULL, timeout_ns ? &limit : NULL);
+        if (number == SIGHUP) {
+            return SIGNALS_RELOAD;
+        }
+        if (number > 0) {
+            return SIGNALS_STOP;
+        }
+        if (errno == EAGAIN) {
+            return SIGNALS_TIMEOUT;
+        }
+    }
+}
+
+void signals_sleep(int64_t ns)
+{
+    if (ns > 0) {
+        (void)signals_wait(ns);
+    }
+}
+
+void signals_watch_journal(struct ledger *ledger)
+{
+    atomic_store(&journal, ledger);
+}

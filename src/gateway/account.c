@@ -1,0 +1,271 @@
+#include "gateway/account.h"
+
+#include <assert.h>
+
+enum {
+    ESTIMATE_BYTES_PER_TOKEN = 4, /* English prose; counted properly once a tokenizer is there */
+    DETAIL_ROOM_BYTES = RECORD_DETAIL_MAX_BYTES,
+};
+
+static int64_t tokens_of_bytes(int64_t bytes)
+{
+    return (bytes + ESTIMATE_BYTES_PER_TOKEN - 1) / ESTIMATE_BYTES_PER_TOKEN;
+}
+
+static int64_t estimated_prompt(const struct exchange *x)
+{
+    int64_t bytes =
+        x->ask.prompt_max_tokens >= 0 ? x->ask.prompt_max_tokens : (int64_t)x->ask.body.len;
+    return i64_max(1, tokens_of_bytes(bytes));
+}
+
+void account_estimate(struct exchange *x)
+{
+    int64_t output = tokens_of_bytes(x->outcome.output_bytes);
+    x->outcome.usage = (struct usage){.input = estimated_prompt(x),
+                                      .output = i64_max(output, x->outcome.output_events > 0)};
+    x->is_estimated = true;
+}
+
+void account_abandoned(struct exchange *x)
+{
+    if (x->target && x->was_sent) {
+        struct usage input = {.input = estimated_prompt(x)};
+        x->abandoned_nusd =
+            i64_add_sat(x->abandoned_nusd, price_cost(&x->target->facts.price, &input));
+        x->abandoned_tokens = i64_add_sat(x->abandoned_tokens, input.input);
+        x->is_estimated = true;
+        x->was_sent = false;
+    }
+}
+
+/* What the provider was asked for, and whether we know what it used. */
+static void settle_usage(struct exchange *x, enum record_status status)
+{
+    bool has_answer =
+        x->target && x->answer_status == 200 && !x->hit && !x->is_follower &&
+        (x->outcome.has_usage || x->outcome.output_events > 0 || x->outcome.is_complete);
+    if (status == RECORD_CACHED || status == RECORD_REFUSED) {
+        x->cost_nusd = 0;
+        return;
+    }
+    if (has_answer && !x->outcome.has_usage) {
+        account_estimate(x);
+    } else if (!has_answer) {
+        x->outcome.usage = (struct usage){.input = x->abandoned_tokens};
+    }
+    int64_t cost = has_answer ? price_cost(&x->target->facts.price, &x->outcome.usage) : 0;
+    x->cost_nusd = i64_add_sat(cost, x->abandoned_nusd);
+}
+
+/* --- record ------------------------------------------------------------------------------------
+ */
+
+/* {"attempts":[{"provider":"openai","model":"...","status":503,"error":"...","ms":12}, ...]} */
+static void render_detail(const struct exchange *x, struct text *out)
+{
+    if (!x->notes) {
+        return;
+    }
+    TEXT_ADD(out, "{\"attempts\":[");
+    for (int i = 0; i < x->attempts && i < EXCHANGE_ATTEMPTS_LOGGED; i++) {
+        const struct attempt_note *n = &x->notes[i];
+        if (!n->provider.len) {
+            continue;
+        }
+        text_add(out, slice_of(i ? ",{" : "{", i ? 2 : 1));
+        text_add_json_key(out, "provider");
+        text_add_json_string(out, n->provider);
+        text_add_json_key(out, "model");
+        text_add_json_string(out, n->model);
+        text_add_json_key(out, "status");
+        text_add_i64(out, n->status);
+        if (n->error != OK) {
+            text_add_json_key(out, "error");
+            text_add_json_string(out, slice_str(err_text(n->error)));
+        }
+        text_add_json_key(out, "ms");
+        text_add_i64(out, n->took_ms);
+        TEXT_ADD(out, "}");
+    }
+    TEXT_ADD(out, "]}");
+}
+
+static void fill_record(const struct exchange *x, struct usage_record *r)
+{
+    int64_t now_ns = clock_mono_ns();
+    bool has_target = x->target && !x->hit && !x->is_follower;
+    *r = (struct usage_record){
+        .id = x->id,
+        .tenant = x->who.tenant,
+        .key = x->who.key,
+        .admitted_unix_ns = x->is_admitted ? x->admitted_unix_ns : x->started_unix_ns,
+        .reserved_nusd = x->is_open_recorded ? x->bound.cost_nusd : 0,
+        .cost_nusd = x->cost_nusd,
+        .saved_nusd = x->saved_nusd,
+        .latency_ns = now_ns - x->started_ns,
+        .first_token_ns = x->first_byte_ns ? x->first_byte_ns - x->started_ns : -1,
+        .usage = x->outcome.usage,
+        .http_status = x->http_status,
+        .attempts = x->attempts,
+        .count = 1,
+        .status = x->status,
+        .dialect = x->client->record,
+        .is_stream = x->ask.is_stream,
+        .is_estimated = x->is_estimated,
+        .is_overrun = x->is_overrun,
+        .provider = x->status == RECORD_CACHED ? SLICE("cached")
+                    : has_target               ? x->target->provider->name
+                                               : SLICE_NONE,
+        .model = x->hit      ? x->hit->model
+                 : x->target ? x->target->model
+                             : SLICE_NONE,
+        .asked_model = slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES),
+        .reason = x->refused_by,
+        .client_request_id =
+            slice_head(http_head_get(&x->rq->head, FIELD_X_REQUEST_ID), RECORD_TEXT_MAX_BYTES),
+        .error = slice_head(x->error_text, RECORD_ERROR_MAX_BYTES),
+    };
+}
+
+static void write_record(struct exchange *x)
+{
+    struct usage_record r;
+    char room[DETAIL_ROOM_BYTES];
+    struct text detail = text_in(room, sizeof(room));
+    struct ledger_worker *w = x->worker->ledger;
+    fill_record(x, &r);
+    render_detail(x, &detail);
+    r.detail = detail.is_full ? SLICE_NONE : text_slice(&detail);
+    enum err e = OK;
+    if (x->is_open_recorded) {
+        e = ledger_close_record(w, &r);
+    } else if (x->status == RECORD_REFUSED) {
+        ledger_refusal(w, &r);
+    } else {
+        e = ledger_single_record(w, &r);
+    }
+    if (e != OK) {
+        metric_add(&metric_totals(x->worker->metrics)->dropped[METRIC_DROPPED_RECORDS], 1);
+    }
+}
+
+/* --- metrics and log ---------------------------------------------------------------------------
+ */
+
+static void count_unknown(struct exchange *x)
+{
+    struct metric_totals *totals = metric_totals(x->worker->metrics);
+    bool is_missing = auth_credential(&x->rq->head, x->conf->api_key_header).ptr == NULL;
+    metric_add(&totals->auth[is_missing ? METRIC_AUTH_MISSING : METRIC_AUTH_INVALID], 1);
+}
+
+static void count_provider(struct exchange *x)
+{
+    struct metric_provider *p = metric_provider(x->worker->metrics, x->target->provider->name);
+    int64_t total_ns = clock_mono_ns() - x->started_ns;
+    metric_observe_duration(p, total_ns);
+    metric_observe_overhead(p, i64_max(0, total_ns - x->upstream_ns));
+    if (x->first_byte_ns) {
+        metric_observe_first_token(p, x->first_byte_ns - x->started_ns);
+    }
+}
+
+static enum metric_price price_source(const struct route_target *t)
+{
+    switch (t->facts.price_source) {
+    case ROUTE_PRICE_CATALOGUE:
+    case ROUTE_PRICE_CONFIGURED: return METRIC_PRICE_KNOWN;
+    case ROUTE_PRICE_FLAT: return METRIC_PRICE_FLAT;
+    case ROUTE_PRICE_FREE:
+    case ROUTE_PRICE_ZERO: return METRIC_PRICE_ZERO;
+    case ROUTE_PRICE_UNKNOWN: return METRIC_PRICE_UNKNOWN;
+    }
+    return METRIC_PRICE_UNKNOWN;
+}
+
+static void count(struct exchange *x)
+{
+    bool is_answered = x->target && !x->hit && x->status != RECORD_CACHED;
+    struct slice provider = x->status == RECORD_CACHED ? SLICE("cached")
+                            : is_answered              ? x->target->provider->name
+                                                       : SLICE("none");
+    struct metric_cell *cell = metric_cell(x->worker->metrics, &x->who.tenant, provider);
+    const struct usage *u = &x->outcome.usage;
+    metric_add(&cell->requests[x->status], 1);
+    if (x->status == RECORD_CACHED) {
+        metric_add(&cell->cache_hits, 1);
+        return;
+    }
+    if (x->status == RECORD_REFUSED) {
+        metric_add(&cell->rate_limited, x->is_rate_limited);
+        return;
+    }
+    metric_add(&cell->cost_nusd, x->cost_nusd);
+    metric_add(&cell->tokens[METRIC_TOKEN_PROMPT], usage_prompt(u));
+    metric_add(&cell->tokens[METRIC_TOKEN_COMPLETION], usage_completion(u));
+    metric_add(&cell->tokens[METRIC_TOKEN_CACHE_READ], u->cache_read);
+    metric_add(&cell->tokens[METRIC_TOKEN_CACHE_WRITE], u->cache_write_5m + u->cache_write_1h);
+    metric_add(&cell->tokens[METRIC_TOKEN_REASONING], u->reasoning);
+    if (is_answered) {
+        struct metric_totals *totals = metric_totals(x->worker->metrics);
+        metric_add(&totals->prices[price_source(x->target)], 1);
+        metric_add(&totals->overruns, x->is_overrun);
+        count_provider(x);
+    }
+}
+
+static void write_log(struct exchange *x)
+{
+    struct log_ring *log = x->worker->log;
+    enum log_level level = x->http_status >= 500 ? LOG_WARNING : LOG_INFO;
+    if (!x->conf->has_request_log || !log_begin(log, level, "request")) {
+        return;
+    }
+    log_str(log, "request_id", slice_of(x->id_text, ID_TEXT_BYTES));
+    if (x->is_known) {
+        char tenant[ID_TEXT_BYTES];
+        id_format(x->who.tenant, tenant);
+        log_str(log, "tenant_id", slice_of(tenant, sizeof(tenant)));
+    }
+    log_str(log, "path", slice_str(x->route->path));
+    log_i64(log, "http_status", x->http_status);
+    log_str(log, "status", slice_str(record_status_name(x->status)));
+    if (x->ask.model.len) {
+        log_str(log, "model", slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES));
+    }
+    if (x->target) {
+        log_str(log, "provider",
+                x->status == RECORD_CACHED ? SLICE("cached") : x->target->provider->name);
+        log_i64(log, "attempts", x->attempts);
+        log_i64(log, "tokens", usage_total(&x->outcome.usage));
+        log_usd(log, "cost", x->cost_nusd);
+    }
+    log_i64(log, "latency_us", (clock_mono_ns() - x->started_ns) / NS_PER_US);
+    if (x->http_status >= 400 || x->status >= RECORD_ERROR) {
+        log_str(log, "action", slice_str(x->action));
+        log_str(log, "error", slice_head(x->error_text, RECORD_ERROR_MAX_BYTES));
+    }
+    log_end(log);
+}
+
+void account(struct exchange *x, enum record_status status, int http_status)
+{
+    if (x->is_accounted) {
+        return;
+    }
+    x->is_accounted = true;
+    x->status = x->is_leader_gone && status == RECORD_SUCCESS ? RECORD_CLIENT_GONE : status;
+    x->http_status = http_status;
+    if (!x->is_known) {
+        count_unknown(x);
+        write_log(x);
+        return;
+    }
+    settle_usage(x, status);
+    x->is_overrun = limit_settle(x->worker->gateway->limit, &x->ticket, x->cost_nusd,
+                                 usage_total(&x->outcome.usage));
+    write_record(x);
+    count(x);
+    write_log(x);
+}

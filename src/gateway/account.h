@@ -1,0 +1,17 @@
+/* gateway/account.h -- the last stage: usage, cost, limits, journal, metrics, log. Every exchange
+ * passes once. */
+#ifndef GATEWAY_ACCOUNT_H
+#define GATEWAY_ACCOUNT_H
+
+#include "gateway/exchange.h"
+
+/* Settles and records; idempotent. Called before the last byte of an answer is sent, or when the
+ * client has left. http_status: what the client gets. */
+void account(struct exchange *x, enum record_status status, int http_status);
+
+/* Usage of an answer that reported none, or was cut: our own estimate. */
+void account_estimate(struct exchange *x);
+/* An attempt that was fully sent and then given up: its input is billed. */
+void account_abandoned(struct exchange *x);
+
+#endif

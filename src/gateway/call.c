@@ -1,0 +1,282 @@
+#include "gateway/call.h"
+
+#include "gateway/account.h"
+#include "gateway/flight.h"
+#include "gateway/relay.h"
+
+#include <assert.h>
+
+enum {
+    CALL_BACKOFF_FIRST_MS = 100, /* doubled each round, with half of it random */
+    CALL_FIXED_PARTS = 3,
+};
+
+/* Head lines of this request: hop marker, length, end of head. */
+static struct slice render_head_rest(struct exchange *x)
+{
+    enum { HEAD_REST_MAX_BYTES = 160 };
+    char *room = arena_alloc(x->arena, HEAD_REST_MAX_BYTES);
+    if (!room) {
+        return SLICE_NONE;
+    }
+    struct text t = text_in(room, HEAD_REST_MAX_BYTES);
+    TEXT_ADD(&t, "via: 1.1 ");
+    text_add(&t, slice_str(x->worker->gateway->via));
+    TEXT_ADD(&t, "\r\ncontent-length: ");
+    text_add_i64(&t, (int64_t)x->body.bytes);
+    TEXT_ADD(&t, "\r\n\r\n");
+    assert(!t.is_full);
+    return text_slice(&t);
+}
+
+/* The body in the provider's dialect: edited in place, or through the neutral form. */
+static enum err render_body(struct exchange *x)
+{
+    const struct route_target *t = x->target;
+    struct encode_options o = {
+        .model = t->model,
+        .profile = &t->facts.profile,
+        .output_cap_tokens = x->ask.output_max_tokens < 0 ? x->plan.output_cap_tokens : -1,
+        .is_stream = x->ask.is_stream,
+        .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
+                       !t->provider->refuses_stream_options,
+    };
+    x->body = (struct body_parts){0};
+    if (dialect_is_same(x->client, t->provider->dialect)) {
+        return x->client->forward(x->arena, &x->ask, &o, &x->body);
+    }
+    if (!x->ask.neutral) {
+        struct fault f = {0};
+        enum err e = x->client->decode_request(x->arena, &x->ask, &f);
+        if (e != OK) {
+            return e;
+        }
+    }
+    return t->provider->dialect->encode_request(x->arena, x->ask.neutral, &o, &x->body);
+}
+
+static enum err send_request(struct exchange *x)
+{
+    const struct route_provider *p = x->target->provider;
+    enum err e = render_body(x);
+    if (e != OK) {
+        return e;
+    }
+    struct attempt_request request = {
+        .dest = &p->dest,
+        .timeouts = p->timeouts,
+        .limits = {.head_max_bytes = x->conf->listen.limits.head_max_bytes,
+                   .headers_max = x->conf->listen.limits.headers_max},
+        .arena = x->arena,
+    };
+    _Static_assert((int)FORWARD_PARTS_MAX + CALL_FIXED_PARTS <= (int)ATTEMPT_PARTS_MAX,
+                   "parts fit");
+    struct slice rest = render_head_rest(x);
+    if (!rest.ptr) {
+        return E_NOMEM;
+    }
+    request.parts[request.part_count++] = p->head_prefix[x->route->op];
+    if (x->choice.key != SIZE_MAX) {
+        request.parts[request.part_count++] = p->keys[x->choice.key].auth_headers;
+    }
+    request.parts[request.part_count++] = rest;
+    for (size_t i = 0; i < x->body.count; i++) {
+        request.parts[request.part_count++] = x->body.parts[i];
+    }
+    return attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt);
+}
+
+static void begin_attempt(struct exchange *x)
+{
+    x->target = &x->plan.targets[x->choice.target];
+    x->key_health =
+        x->choice.key == SIZE_MAX ? NULL : x->target->provider->keys[x->choice.key].health;
+    x->attempts++;
+    x->attempt_started_ns = loop_now_ns(x->worker->loop);
+    x->answer_status = 0;
+    x->answer_len = 0;
+    x->is_answer_stream = false;
+    x->stream = NULL;
+    x->first_byte_ns = 0;
+    x->is_terminal_seen = false;
+    x->outcome = (struct outcome){0};
+    health_begin(x->target->health);
+    if (x->key_health) {
+        health_begin(x->key_health);
+    }
+    metric_add(&metric_provider(x->worker->metrics, x->target->provider->name)->active, 1);
+    x->action = "waiting for the provider";
+}
+
+void call_health_end(struct exchange *x, enum health_outcome outcome, int64_t retry_after_ns)
+{
+    int64_t now_ns = loop_now_ns(x->worker->loop);
+    int64_t first_ns = x->first_byte_ns ? x->first_byte_ns - x->attempt_started_ns : -1;
+    x->upstream_ns += clock_mono_ns() - x->attempt_started_ns;
+    /* A refused key says nothing about the target, and a limited one only when there is no key to
+     * blame. */
+    bool is_keys = x->key_health && (outcome == HEALTH_REFUSED || outcome == HEALTH_LIMITED);
+    if (x->key_health) {
+        health_end(x->key_health, is_keys || outcome == HEALTH_OK ? outcome : HEALTH_UNKNOWN,
+                   now_ns, first_ns, retry_after_ns);
+    }
+    health_end(x->target->health, is_keys ? HEALTH_UNKNOWN : outcome, now_ns, first_ns,
+               retry_after_ns);
+    struct metric_provider *p = metric_provider(x->worker->metrics, x->target->provider->name);
+    metric_add(&p->attempts[outcome], 1);
+    metric_add(&p->active, -1);
+}
+
+bool call_next(struct exchange *x)
+{
+    while (route_pick(&x->plan, &x->tried, loop_now_ns(x->worker->loop), worker_random(x->worker),
+                      &x->choice)) {
+        begin_attempt(x);
+        enum err e = send_request(x);
+        if (e == OK) {
+            if (x->attempts == 1) {
+                retry_budget_earn(&x->worker->gateway->retries);
+            }
+            return true;
+        }
+        call_health_end(x, HEALTH_UNKNOWN, 0);
+        x->failure =
+            (struct failure){.is_set = true, .error = e, .message = slice_str(err_text(e))};
+    }
+    return false;
+}
+
+static void note_failure(struct exchange *x)
+{
+    if (!x->notes) {
+        x->notes = arena_array(x->arena, EXCHANGE_ATTEMPTS_LOGGED, sizeof(*x->notes));
+    }
+    if (x->notes && x->attempts >= 1 && x->attempts <= EXCHANGE_ATTEMPTS_LOGGED && x->target) {
+        x->notes[x->attempts - 1] = (struct attempt_note){
+            .provider = x->target->provider->name,
+            .model = x->target->model,
+            .status = x->failure.status,
+            .error = x->failure.error,
+            .took_ms =
+                (int32_t)((loop_now_ns(x->worker->loop) - x->attempt_started_ns) / NS_PER_MS),
+        };
+    }
+}
+
+static void fault_of_error(const struct exchange *x, struct fault *f)
+{
+    switch (x->failure.error) {
+    case E_TIMEOUT: f->kind = FAULT_UPSTREAM_TIMEOUT; break;
+    case E_NOMEM:
+    case E_BUSY: f->kind = FAULT_OVERLOADED; break;
+    case E_UNSUPPORTED: f->kind = FAULT_BAD_REQUEST; break;
+    default: f->kind = FAULT_UPSTREAM; break; /* every other way to fail on the way there */
+    }
+}
+
+/* The provider's own words, where the client speaks its dialect: status, body and Retry-After. */
+static void reply_provider_error(struct exchange *x)
+{
+    x->answer_status = x->failure.status;
+    x->answer = (char *)(uintptr_t)x->failure.body.ptr; /* in our arena */
+    x->answer_len = x->failure.body.len;
+    x->answer_type = x->failure.content_type;
+    relay_whole(x);
+}
+
+static void exhausted(struct exchange *x)
+{
+    struct failure *why = &x->failure;
+    x->action = "giving up";
+    if (!why->is_set) {
+        *why = (struct failure){
+            .is_set = true, .error = E_BUSY, .message = SLICE("no provider is available now")};
+    }
+    x->error_text = why->message;
+    if (why->error == OK && !why->is_ours && why->status >= 400 && x->target &&
+        dialect_is_same(x->client, x->target->provider->dialect)) {
+        if (x->flight && !x->is_follower) {
+            flight_failed(x, &(struct fault){.kind = FAULT_UPSTREAM, .message = why->message});
+        }
+        reply_provider_error(x);
+        return;
+    }
+    struct fault f = {.kind = FAULT_UPSTREAM, .message = why->message};
+    if (why->error != OK) {
+        fault_of_error(x, &f);
+    } else if (why->is_ours) {
+        f.message =
+            x->client == &dialect_own
+                ? why->message
+                : SLICE("The provider refused the gateway's credentials, quota or deployment.");
+    }
+    exchange_fail(x, &f, RECORD_ERROR);
+}
+
+static void on_backoff_over(struct loop_timer *timer)
+{
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
+    if (!call_next(x)) {
+        exhausted(x);
+    }
+}
+
+/* Another round over the same targets helps only where the last failure was passing. */
+static bool is_worth_another_round(const struct exchange *x)
+{
+    const struct failure *why = &x->failure;
+    if (x->attempts >= x->conf->attempts_max || why->is_ours || why->retry_after.len) {
+        return false;
+    }
+    if (why->error != OK) {
+        return why->error == E_CONNECT || why->error == E_EOF || why->error == E_IO;
+    }
+    return why->status == 500 || why->status == 502 || why->status == 503 || why->status == 529;
+}
+
+static void schedule_round(struct exchange *x)
+{
+    int64_t full_ms = (int64_t)CALL_BACKOFF_FIRST_MS << (x->rounds < 6 ? x->rounds : 6);
+    int64_t wait_ms =
+        full_ms / 2 + (int64_t)(worker_random(x->worker) % (uint64_t)(full_ms / 2 + 1));
+    x->rounds++;
+    x->tried = (struct route_tried){0};
+    x->action = "waiting before another try";
+    loop_timer_set(x->worker->loop, &x->timer, loop_now_ns(x->worker->loop) + wait_ms * NS_PER_MS,
+                   on_backoff_over);
+}
+
+void call_failed(struct exchange *x, enum health_outcome outcome, const struct failure *why)
+{
+    struct gateway *g = x->worker->gateway;
+    assert(!x->attempt);
+    if (why) {
+        call_health_end(x, outcome, 0);
+        x->failure = *why;
+        note_failure(x);
+    }
+    if (why &&
+        call_next(
+            x)) { /* another target: not limited by the retry budget, the breakers see to that */
+        return;
+    }
+    if (why && is_worth_another_round(x) && retry_budget_spend(&g->retries)) {
+        schedule_round(x);
+        return;
+    }
+    exhausted(x);
+}
+
+void call_cancel(struct exchange *x)
+{
+    if (x->attempt) {
+        struct attempt *a = x->attempt;
+        bool was_sent = attempt_was_sent(a);
+        x->attempt = NULL;
+        attempt_cancel(a);
+        call_health_end(x, HEALTH_UNKNOWN, 0);
+        if (was_sent && x->state == EXCHANGE_STAGES) {
+            account_abandoned(x);
+        }
+    }
+}

@@ -1,0 +1,691 @@
+#include "gateway/relay.h"
+
+#include "gateway/account.h"
+#include "gateway/call.h"
+#include "gateway/flight.h"
+#include "gateway/reply.h"
+
+#include <assert.h>
+
+enum { ANSWER_FIRST_BYTES = 2048, PROVIDER_ERROR_MAX_BYTES = 64 * 1024, COMMENT_BYTES = 16 };
+
+/* --- answer bytes ------------------------------------------------------------------------------
+ */
+
+/* Room for more bytes in x->answer: by doubling in the arena. */
+static MUST_USE bool answer_append(struct exchange *x, struct slice data)
+{
+    size_t need;
+    if (!size_add(x->answer_len, data.len, &need)) {
+        return false;
+    }
+    if (need > x->answer_cap) {
+        size_t cap = x->answer_cap ? x->answer_cap : ANSWER_FIRST_BYTES;
+        while (cap < need) {
+            cap *= 2;
+        }
+        char *bigger = arena_alloc(x->arena, cap);
+        if (!bigger) {
+            return false;
+        }
+        if (x->answer_len) {
+            memcpy(bigger, x->answer, x->answer_len);
+        }
+        x->answer = bigger;
+        x->answer_cap = cap;
+    }
+    if (data.len) {
+        memcpy(x->answer + x->answer_len, data.ptr, data.len);
+    }
+    x->answer_len = need;
+    return true;
+}
+
+static void stop_storing(struct exchange *x)
+{
+    x->is_storing = false;
+}
+
+/* --- the end of a stream -----------------------------------------------------------------------
+ */
+
+static void store_answer(struct exchange *x, enum cache_form form, struct slice payload)
+{
+    struct cache_entry *entry = NULL;
+    struct gateway *g = x->worker->gateway;
+    bool is_whole = x->outcome.finish != CHAT_FINISH_LENGTH &&
+                    x->outcome.finish != CHAT_FINISH_FILTER && !x->outcome.is_error;
+    if (x->is_storing && is_whole && payload.len <= x->conf->cache_entry_max_bytes) {
+        struct cache_entry template = {
+            .form = form,
+            .dialect = (int)x->target->provider->dialect->record,
+            .payload = payload,
+            .provider = x->target->provider->name,
+            .model = x->target->model,
+            .usage = x->outcome.usage,
+            .cost_nusd = x->cost_nusd,
+            .stored_unix_ns = loop_unix_ns(x->worker->loop),
+            .expires_ns = loop_now_ns(x->worker->loop) + x->conf->cache_ttl_ns,
+        };
+        if (cache_put(g->cache, &x->cache_key, &template) == OK && x->flight) {
+            entry = cache_find(g->cache, &x->cache_key, loop_now_ns(x->worker->loop),
+                               loop_unix_ns(x->worker->loop), -1);
+        }
+    }
+    if (x->flight) {
+        flight_done(x, entry);
+        cache_entry_unref(entry);
+    }
+}
+
+static void finish_stream(struct exchange *x)
+{
+    struct slice tail = slice_of(x->tail, x->tail_len);
+    loop_timer_stop(x->worker->loop, &x->timer);
+    store_answer(x, CACHE_EVENTS, slice_of(x->answer, x->answer_len));
+    x->state = EXCHANGE_REPLYING;
+    if (x->conn) {
+        http_conn_stream_end(x->conn, &tail, tail.len ? 1 : 0);
+    } else {
+        exchange_end_detached(x);
+    }
+}
+
+/* The terminal event did not come with the end of the upstream message: the client does not wait
+ * for that. */
+static void on_tail_due(struct loop_timer *timer)
+{
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
+    assert(x->is_terminal_seen);
+    if (x->attempt) {
+        struct attempt *a = x->attempt;
+        x->attempt = NULL;
+        attempt_cancel(a);
+        call_health_end(x, HEALTH_OK, 0);
+    }
+    finish_stream(x);
+}
+
+static COLD void cut_stream(struct exchange *x, struct slice why)
+{
+    if (x->error_text.len == 0) {
+        x->error_text = why;
+    }
+    if (!x->conn) {
+        if (x->flight && !x->is_follower) {
+            flight_failed(x, &(struct fault){.kind = FAULT_UPSTREAM, .message = why});
+        }
+        account(x, RECORD_UPSTREAM_CUT, x->answer_status);
+        x->state = EXCHANGE_REPLYING;
+        exchange_end_detached(x);
+        return;
+    }
+    exchange_fail(x, &(struct fault){.kind = FAULT_UPSTREAM, .message = why}, RECORD_UPSTREAM_CUT);
+}
+
+/* --- stream bytes ------------------------------------------------------------------------------
+ */
+
+static void on_keepalive(struct loop_timer *timer);
+
+static void arm_keepalive(struct exchange *x, int64_t from_ns)
+{
+    if (x->conf->keepalive_ns > 0) {
+        loop_timer_set(x->worker->loop, &x->timer, from_ns + x->conf->keepalive_ns, on_keepalive);
+    }
+}
+
+static void begin_stream_reply(struct exchange *x)
+{
+    char room[REPLY_HEADERS_MAX_BYTES];
+    struct text headers = text_in(room, sizeof(room));
+    x->state = EXCHANGE_STREAMING;
+    x->action = "relaying the stream";
+    reply_headers(x,
+                  x->answer_type.len ? x->answer_type : SLICE("text/event-stream; charset=utf-8"),
+                  &headers);
+    TEXT_ADD(&headers, "cache-control: no-cache\r\nx-accel-buffering: no\r\n");
+    if (x->conn) {
+        http_conn_stream_begin(x->conn, 200, text_slice(&headers));
+    }
+    x->last_event_ns = loop_now_ns(x->worker->loop);
+    arm_keepalive(x, x->last_event_ns);
+}
+
+static void on_keepalive(struct loop_timer *timer)
+{
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
+    int64_t now_ns = loop_now_ns(x->worker->loop);
+    if (now_ns - x->last_event_ns >= x->conf->keepalive_ns) {
+        if (x->state == EXCHANGE_STAGES) { /* a comment commits the status */
+            begin_stream_reply(x);
+        }
+        struct slice comment = SLICE(": keep-alive\n\n");
+        x->last_event_ns = now_ns;
+        if (x->conn && !x->is_paused) {
+            (void)http_conn_stream_write(x->conn, &comment, 1);
+        }
+    }
+    arm_keepalive(x, x->last_event_ns);
+}
+
+/* Frees what only a retry would need. */
+static void drop_request_body(struct exchange *x)
+{
+    if (x->attempt && attempt_was_sent(x->attempt)) {
+        http_request_drop_body(x->rq);
+    }
+}
+
+/* Sends what one feed gathered, in one write. */
+static void flush_gather(struct exchange *x)
+{
+    struct worker *w = x->worker;
+    size_t n = w->gather_count;
+    w->gather_count = 0;
+    w->copy_len = 0;
+    if (n == 0) {
+        return;
+    }
+    if (x->state == EXCHANGE_STAGES) {
+        begin_stream_reply(x);
+        drop_request_body(x);
+    }
+    if (x->is_storing) {
+        for (size_t i = 0; i < n && x->is_storing; i++) {
+            if (x->answer_len + w->gather[i].len > x->conf->cache_entry_max_bytes ||
+                !answer_append(x, w->gather[i])) {
+                stop_storing(x);
+            }
+        }
+    }
+    if (x->flight) {
+        flight_events(x, w->gather, n);
+    }
+    if (x->conn && !http_conn_stream_write(x->conn, w->gather, n) && x->attempt && !x->is_paused) {
+        x->is_paused = true;
+        attempt_pause(x->attempt);
+    }
+}
+
+/* Bytes inside the read buffer are sent from there; others are copied, because the decoder may use
+ * them again. */
+static HOT void gather(struct exchange *x, struct slice bytes, struct slice in)
+{
+    struct worker *w = x->worker;
+    bool is_in_place = bytes.ptr >= in.ptr && bytes.ptr + bytes.len <= in.ptr + in.len;
+    if (!is_in_place && bytes.len > WORKER_COPY_BYTES - w->copy_len) {
+        flush_gather(x);
+    }
+    if (!is_in_place) {
+        if (bytes.len > WORKER_COPY_BYTES) { /* larger than the area: sent alone, at once */
+            w->gather[w->gather_count++] = bytes;
+            flush_gather(x);
+            return;
+        }
+        memcpy(w->copy + w->copy_len, bytes.ptr, bytes.len);
+        bytes.ptr = w->copy + w->copy_len;
+        w->copy_len += bytes.len;
+    }
+    struct slice *last = w->gather_count ? &w->gather[w->gather_count - 1] : NULL;
+    if (last && last->ptr + last->len == bytes.ptr) {
+        last->len += bytes.len;
+        return;
+    }
+    if (w->gather_count == WORKER_GATHER_MAX) {
+        flush_gather(x);
+    }
+    w->gather[w->gather_count++] = bytes;
+}
+
+/* Keeps the terminal event until the attempt has ended, usually later in this turn: one write less.
+ */
+static enum err hold_tail(struct exchange *x, struct slice bytes)
+{
+    x->is_terminal_seen = true;
+    x->tail = bytes.len ? arena_alloc(x->arena, bytes.len) : NULL;
+    if (bytes.len && !x->tail) {
+        return E_NOMEM;
+    }
+    if (bytes.len) {
+        memcpy(x->tail, bytes.ptr, bytes.len);
+    }
+    x->tail_len = bytes.len;
+    return OK;
+}
+
+static HOT enum err on_stream_bytes(void *ctx, struct slice bytes, unsigned flags)
+{
+    struct exchange *x = ctx;
+    if ((flags & STREAM_ERROR) && x->state == EXCHANGE_STAGES && x->worker->gather_count == 0) {
+        return E_CANCELLED; /* an error before anything else: the next target may do better */
+    }
+    if ((flags & STREAM_CONTENT) && x->first_byte_ns == 0) {
+        x->first_byte_ns = loop_now_ns(x->worker->loop);
+    }
+    if (flags & STREAM_TERMINAL) {
+        return hold_tail(x, bytes);
+    }
+    if (bytes.len) {
+        gather(x, bytes, x->worker->feeding);
+    }
+    return OK;
+}
+
+/* The own dialect's last event carries the cost, so accounting happens as it is rendered. */
+static void render_last(void *ctx, struct text *out)
+{
+    struct exchange *x = ctx;
+    account(x, RECORD_SUCCESS, 200);
+    struct chat_part part = {.kind = CHAT_TEXT};
+    struct chat_choice choice = {.parts = &part, .part_count = 1, .finish = x->outcome.finish};
+    struct chat_response r = {.model = x->outcome.model.len ? x->outcome.model : x->target->model,
+                              .choices = &choice,
+                              .choice_count = 1,
+                              .usage = x->outcome.usage,
+                              .has_usage = true};
+    part.text = dialect_stream_text(x->stream);
+    struct own_extras extras = {
+        .cost_nusd = x->cost_nusd,
+        .latency_ms = (loop_now_ns(x->worker->loop) - x->started_ns) / NS_PER_MS,
+        .rate_limit_remaining = x->remaining.requests_limit < 0 ? -1 : x->remaining.requests_left,
+        .provider = x->target->provider->name,
+    };
+    own_render_result(&r, &extras, out);
+}
+
+static enum err open_stream(struct exchange *x)
+{
+    struct stream_options o = {
+        .provider = x->target->provider->dialect,
+        .client = x->client,
+        .op = x->route->op,
+        .hides_usage = x->body.adds_usage,
+        .event_max_bytes = x->conf->event_max_bytes,
+        .on_bytes = on_stream_bytes,
+        .ctx = x,
+        .render_last = render_last,
+    };
+    if (x->client != x->target->provider->dialect) {
+        x->answer_type = SLICE("text/event-stream; charset=utf-8");
+    }
+    return dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
+}
+
+/* --- whole answers -----------------------------------------------------------------------------
+ */
+
+/* The client's body for an answer of the provider's dialect. */
+static enum err render_answer(struct exchange *x, struct slice body, const struct dialect *provider,
+                              const struct own_extras *extras, struct slice *out)
+{
+    if (dialect_is_same(x->client, provider)) {
+        *out = body;
+        return OK;
+    }
+    struct chat_response r = {0};
+    enum err e = provider->decode_response(x->arena, body, &r);
+    if (e != OK) {
+        return e;
+    }
+    if (!r.has_usage) {
+        r.usage = x->outcome.usage;
+    }
+    return x->client->encode_response(x->arena, &r, extras, out);
+}
+
+static struct own_extras own_extras_of(const struct exchange *x, bool is_cached)
+{
+    return (struct own_extras){
+        .is_cached = is_cached,
+        .cost_nusd = x->cost_nusd,
+        .latency_ms = (clock_mono_ns() - x->started_ns) / NS_PER_MS,
+        .rate_limit_remaining = x->remaining.requests_limit < 0 ? -1 : x->remaining.requests_left,
+        .provider = x->hit ? x->hit->provider : x->target->provider->name,
+    };
+}
+
+static void reply_body(struct exchange *x, int status, struct slice type, struct slice body)
+{
+    char room[REPLY_HEADERS_MAX_BYTES];
+    struct text headers = text_in(room, sizeof(room));
+    x->state = EXCHANGE_REPLYING;
+    if (!x->conn) {
+        exchange_end_detached(x);
+        return;
+    }
+    reply_headers(x, type, &headers);
+    if (status >= 400 && x->failure.retry_after.len) {
+        text_addf(&headers, "retry-after: %.*s\r\n", SLICE_ARG(x->failure.retry_after));
+    }
+    http_conn_reply(x->conn, status, text_slice(&headers), &body, 1);
+}
+
+void relay_whole(struct exchange *x)
+{
+    struct slice body = slice_of(x->answer, x->answer_len);
+    struct slice type = x->answer_type.len ? x->answer_type : SLICE("application/json");
+    if (x->answer_status >= 400) {
+        account(x, RECORD_ERROR, x->answer_status);
+        reply_body(x, x->answer_status, type, body);
+        return;
+    }
+    account(x, RECORD_SUCCESS, 200);
+    store_answer(x, CACHE_BODY, body);
+    struct own_extras extras = own_extras_of(x, false);
+    struct slice out = body;
+    if (x->ask.is_stream) { /* the provider answered whole although a stream was asked for */
+        if (dialect_is_same(x->client, x->target->provider->dialect) &&
+            dialect_body_to_events(x->arena, x->client, x->route->op, body, x->ask.wants_usage,
+                                   &out) == OK) {
+            type = SLICE("text/event-stream; charset=utf-8");
+        }
+    } else if (render_answer(x, body, x->target->provider->dialect, &extras, &out) != OK) {
+        out = SLICE_NONE; /* observed before: it is an object; what is left is a full arena */
+    }
+    if (!dialect_is_same(x->client, x->target->provider->dialect) && !x->ask.is_stream) {
+        type = SLICE("application/json");
+    }
+    reply_body(x, 200, type, out);
+}
+
+/* The own dialect's stream of a whole answer: one delta, then the result object. */
+static enum err own_events(struct exchange *x, struct slice body, const struct own_extras *extras,
+                           struct slice *out)
+{
+    struct chat_response r = {0};
+    enum err e = dialect_openai.decode_response(x->arena, body, &r);
+    if (e != OK) {
+        return e;
+    }
+    struct text t = text_growing(x->arena);
+    for (size_t i = 0; r.choice_count && i < r.choices[0].part_count; i++) {
+        if (r.choices[0].parts[i].kind == CHAT_TEXT) {
+            TEXT_ADD(&t, "data: {\"delta\": ");
+            text_add_json_string(&t, r.choices[0].parts[i].text);
+            TEXT_ADD(&t, "}\n\n");
+        }
+    }
+    TEXT_ADD(&t, "data: ");
+    own_render_result(&r, extras, &t);
+    TEXT_ADD(&t, "\n\n");
+    *out = text_slice(&t);
+    return t.is_full ? E_NOMEM : OK;
+}
+
+/* The entry's payload in the form and dialect this request wants. */
+static enum err convert_entry(struct exchange *x, const struct cache_entry *entry,
+                              struct slice *out)
+{
+    const struct dialect *stored = &dialect_openai; /* the only provider dialect so far */
+    struct own_extras extras = own_extras_of(x, true);
+    bool is_events = entry->form == CACHE_EVENTS;
+    struct slice body = entry->payload;
+    enum err e = OK;
+    if (dialect_is_same(x->client, stored) && is_events && x->ask.is_stream) {
+        is_events =
+            false; /* re-rendered below, so that usage is shown or hidden as this client asked */
+        e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
+    } else if (is_events) {
+        e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
+    }
+    if (e != OK) {
+        return e;
+    }
+    if (!x->ask.is_stream) {
+        return render_answer(x, body, stored, &extras, out);
+    }
+    if (dialect_is_same(x->client, stored)) {
+        return dialect_body_to_events(x->arena, stored, x->route->op, body, x->ask.wants_usage,
+                                      out);
+    }
+    return own_events(x, body, &extras, out);
+}
+
+bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use)
+{
+    struct slice out = SLICE_NONE;
+    x->hit = entry;
+    x->saved_nusd = entry->cost_nusd;
+    x->outcome.usage = entry->usage;
+    x->outcome.has_usage = true;
+    if (convert_entry(x, entry, &out) != OK) {
+        cache_entry_unref(entry);
+        x->hit = NULL;
+        x->saved_nusd = 0;
+        x->outcome = (struct outcome){0};
+        return false;
+    }
+    x->cache_use = use;
+    x->is_storing = false;
+    account(x, RECORD_CACHED, 200);
+    reply_body(x, 200,
+               x->ask.is_stream ? SLICE("text/event-stream; charset=utf-8")
+                                : SLICE("application/json"),
+               out);
+    return true;
+}
+
+/* --- the attempt's callbacks -------------------------------------------------------------------
+ */
+
+static void on_head(void *ctx, const struct http_head *head)
+{
+    struct exchange *x = ctx;
+    struct slice type = http_head_get(head, FIELD_CONTENT_TYPE);
+    x->action = "reading the answer";
+    x->answer_status = head->status;
+    x->answer_type = type;
+    x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
+    if (head->status >= 400) {
+        x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);
+        return;
+    }
+    x->failure.retry_after = SLICE_NONE;
+    x->is_answer_stream =
+        x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
+    if (x->is_answer_stream) {
+        if (open_stream(x) != OK) {
+            x->is_answer_stream = false;
+        }
+        arm_keepalive(x, loop_now_ns(x->worker->loop));
+        x->last_event_ns = loop_now_ns(x->worker->loop);
+    }
+}
+
+/* The current attempt is given up from inside a callback. */
+static void give_up(struct exchange *x, struct failure why)
+{
+    struct attempt *a = x->attempt;
+    x->attempt = NULL;
+    loop_timer_stop(x->worker->loop, &x->timer);
+    attempt_cancel(a);
+    if (x->state == EXCHANGE_STREAMING) {
+        call_health_end(x, HEALTH_FAILED, 0);
+        cut_stream(x, why.message);
+        return;
+    }
+    account_abandoned(x);
+    call_failed(x, HEALTH_FAILED, &why);
+}
+
+static HOT void on_stream_data(struct exchange *x, struct slice data)
+{
+    struct worker *w = x->worker;
+    x->last_event_ns = loop_now_ns(w->loop);
+    w->feeding = data;
+    enum err e = dialect_stream_feed(x->stream, data);
+    if (e != OK) {
+        struct slice why =
+            e == E_CANCELLED && x->outcome.error.len ? x->outcome.error : slice_str(err_text(e));
+        w->gather_count = 0;
+        w->copy_len = 0;
+        give_up(x, (struct failure){
+                       .is_set = true, .error = e == E_CANCELLED ? E_IO : e, .message = why});
+        return;
+    }
+    flush_gather(x);
+    if (x->is_terminal_seen) {
+        account(x, x->outcome.is_error ? RECORD_ERROR : RECORD_SUCCESS, 200);
+        if (x->attempt) { /* on_end usually follows in this turn; if not, the tail goes out soon */
+            loop_timer_set(w->loop, &x->timer, loop_now_ns(w->loop) + 1, on_tail_due);
+        }
+    }
+}
+
+static void on_body(void *ctx, struct slice data)
+{
+    struct exchange *x = ctx;
+    if (x->is_answer_stream) {
+        on_stream_data(x, data);
+        return;
+    }
+    size_t max = x->answer_status >= 400 ? PROVIDER_ERROR_MAX_BYTES : x->conf->response_max_bytes;
+    if (x->answer_status >= 400 && x->answer_len + data.len > max) {
+        data =
+            slice_head(data, max - x->answer_len); /* the rest of a long error page is not needed */
+    }
+    if (x->answer_len + data.len > max || !answer_append(x, data)) {
+        give_up(x,
+                (struct failure){.is_set = true,
+                                 .error = E_LIMIT,
+                                 .message = SLICE("the provider's answer is larger than allowed")});
+    }
+}
+
+static void stream_ended(struct exchange *x, enum err e, const char *action)
+{
+    loop_timer_stop(x->worker->loop, &x->timer);
+    if (x->is_terminal_seen) {
+        call_health_end(x, HEALTH_OK, 0);
+        finish_stream(x);
+        return;
+    }
+    if (e == OK) {
+        x->worker->feeding = SLICE_NONE;
+        e = dialect_stream_end(x->stream);
+        flush_gather(x);
+    }
+    if (e == OK) {
+        call_health_end(x, HEALTH_OK, 0);
+        if (x->state == EXCHANGE_STAGES) {
+            begin_stream_reply(x);
+        }
+        account(x, RECORD_SUCCESS, 200);
+        finish_stream(x);
+        return;
+    }
+    struct slice why =
+        arena_printf(x->arena, "the provider's stream was cut while %s: %s", action, err_text(e));
+    if (x->state == EXCHANGE_STREAMING) {
+        call_health_end(x, HEALTH_FAILED, 0);
+        cut_stream(x, why);
+        return;
+    }
+    account_abandoned(x);
+    call_failed(x, HEALTH_FAILED, &(struct failure){.is_set = true, .error = e, .message = why});
+}
+
+/* A complete answer with an error status: whose fault, and is there another target? */
+static void error_answer(struct exchange *x)
+{
+    struct upstream_fault uf = {0};
+    struct slice body = slice_of(x->answer, x->answer_len);
+    x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
+    struct failure why = {
+        .is_set = true,
+        .status = x->answer_status,
+        .is_ours = uf.blame == BLAME_US_KEY || uf.blame == BLAME_US_QUOTA ||
+                   uf.blame == BLAME_US_DEPLOYMENT,
+        .body = body,
+        .content_type = x->answer_type,
+        .retry_after = x->failure.retry_after,
+        .message = uf.message,
+    };
+    if (uf.blame == BLAME_CLIENT) {
+        call_health_end(x, HEALTH_OK, 0);
+        x->failure = why;
+        x->error_text = uf.message;
+        if (dialect_is_same(x->client, x->target->provider->dialect)) {
+            if (x->flight && !x->is_follower) {
+                flight_failed(x, &(struct fault){.kind = FAULT_BAD_REQUEST,
+                                                 .status = why.status,
+                                                 .message = uf.message});
+            }
+            relay_whole(x);
+            return;
+        }
+        exchange_fail(
+            x,
+            &(struct fault){.kind = FAULT_BAD_REQUEST, .status = why.status, .message = uf.message},
+            RECORD_ERROR);
+        return;
+    }
+    enum health_outcome outcome = why.is_ours                 ? HEALTH_REFUSED
+                                  : uf.blame == BLAME_LIMITED ? HEALTH_LIMITED
+                                                              : HEALTH_FAILED;
+    x->answer = NULL;
+    x->answer_cap = 0;
+    call_failed(x, outcome, &why);
+}
+
+static void whole_ended(struct exchange *x, enum err e, const char *action)
+{
+    if (e != OK) {
+        struct slice why =
+            arena_printf(x->arena, "%s while %s%s%.*s", err_text(e), action,
+                         x->answer_detail.len ? ": " : "", SLICE_ARG(x->answer_detail));
+        if (e != E_CONNECT && e != E_DNS && e != E_TLS) {
+            account_abandoned(x);
+        }
+        call_failed(x, HEALTH_FAILED,
+                    &(struct failure){.is_set = true, .error = e, .message = why});
+        return;
+    }
+    if (x->answer_status >= 400) {
+        error_answer(x);
+        return;
+    }
+    struct slice body = slice_of(x->answer, x->answer_len);
+    e = x->target->provider->dialect->observe(x->arena, x->route->op, body, &x->outcome);
+    bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
+    if (is_bad) {
+        struct slice why =
+            x->outcome.error.len ? x->outcome.error : SLICE("the provider's answer is not usable");
+        x->answer = NULL;
+        x->answer_cap = 0;
+        call_failed(x, HEALTH_FAILED,
+                    &(struct failure){.is_set = true, .error = E_SYNTAX, .message = why});
+        return;
+    }
+    call_health_end(x, HEALTH_OK, 0);
+    relay_whole(x);
+}
+
+static void on_end(void *ctx, enum err e, const char *action)
+{
+    struct exchange *x = ctx;
+    x->was_sent = attempt_was_sent(x->attempt);
+    struct slice detail = attempt_detail(x->attempt);
+    x->attempt = NULL;
+    x->is_paused = false;
+    x->answer_detail = detail;
+    if (x->is_answer_stream) {
+        stream_ended(x, e, action);
+    } else {
+        whole_ended(x, e, action);
+    }
+}
+
+const struct attempt_handler relay_handler = {
+    .on_head = on_head, .on_body = on_body, .on_end = on_end};
+
+void relay_drained(struct exchange *x)
+{
+    if (x->is_follower) {
+        flight_drained(x);
+    } else if (x->is_paused && x->attempt) {
+        x->is_paused = false;
+        attempt_resume(x->attempt);
+    }
+}

@@ -1,0 +1,95 @@
+#include "gateway/router.h"
+
+#include <string.h>
+
+enum {
+    GET_HEAD = 1u << VERB_GET | 1u << VERB_HEAD,
+    POST = 1u << VERB_POST,
+    ANY = 1u << VERB_GET | 1u << VERB_HEAD | 1u << VERB_POST | 1u << VERB_PUT | 1u << VERB_PATCH |
+          1u << VERB_DELETE,
+};
+
+#define CHAT(path, op, dialect)                          \
+    {                                                    \
+        path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT \
+    }
+#define MODELS(path)                                                             \
+    {                                                                            \
+        path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT \
+    }
+#define DOOR(path, verbs, roles)                                   \
+    {                                                              \
+        path, ROUTE_DOOR, verbs, CHAT_OP_CHAT, &dialect_own, roles \
+    }
+
+/* The busiest first: the look-up is linear, and a mismatch costs one comparison of lengths. */
+const struct api_route api_routes[] = {
+    CHAT("/v1/chat/completions", CHAT_OP_CHAT, &dialect_openai),
+    CHAT("{api}/completions", CHAT_OP_CHAT, &dialect_own),
+    CHAT("/v1/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
+    CHAT("/v1/completions", CHAT_OP_COMPLETION, &dialect_openai),
+    CHAT("/chat/completions", CHAT_OP_CHAT, &dialect_openai),
+    CHAT("/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
+    CHAT("/completions", CHAT_OP_COMPLETION, &dialect_openai),
+    MODELS("/v1/models"),
+    MODELS("/v1/models/"),
+    MODELS("/models"),
+    MODELS("/models/"),
+    DOOR("/health", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
+    DOOR("/health/live", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
+    DOOR("/health/ready", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
+    DOOR("/metrics", GET_HEAD, PORT_METRICS),
+    DOOR("{api}/requests/", GET_HEAD, PORT_TENANT),
+    DOOR("{api}/admin/", ANY, PORT_ADMIN),
+    DOOR("{api}/openapi.json", GET_HEAD, PORT_TENANT | PORT_ADMIN),
+    DOOR("/docs", GET_HEAD, PORT_TENANT | PORT_ADMIN),
+};
+const size_t api_route_count = ARRAY_LEN(api_routes);
+
+static bool matches(const struct api_route *route, struct slice path, struct slice api_prefix,
+                    struct slice *out_rest)
+{
+    struct slice pattern = slice_str(route->path);
+    if (slice_starts(pattern, SLICE("{api}"))) {
+        if (!slice_starts(path, api_prefix)) {
+            return false;
+        }
+        path = slice_from(path, api_prefix.len);
+        pattern = slice_from(pattern, strlen("{api}"));
+    }
+    if (!slice_ends(pattern, SLICE("/"))) {
+        return slice_eq(path, pattern);
+    }
+    if (path.len <= pattern.len || !slice_starts(path, pattern)) {
+        return false;
+    }
+    *out_rest = slice_from(path, pattern.len);
+    return true;
+}
+
+const struct api_route *router_find(struct slice path, struct slice api_prefix, unsigned roles,
+                                    struct slice *out_rest)
+{
+    *out_rest = SLICE_NONE;
+    for (size_t i = 0; i < api_route_count; i++) {
+        if ((api_routes[i].roles & roles) && matches(&api_routes[i], path, api_prefix, out_rest)) {
+            return &api_routes[i];
+        }
+    }
+    return NULL;
+}
+
+void router_allow(const struct api_route *route, struct text *out)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    bool is_first = true;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (route->verbs & (1u << i)) {
+            if (!is_first) {
+                TEXT_ADD(out, ", ");
+            }
+            text_add(out, slice_str(names[i]));
+            is_first = false;
+        }
+    }
+}

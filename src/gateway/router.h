@@ -1,0 +1,32 @@
+/* gateway/router.h -- which path is what. One table; the OpenAPI document is tested against it. */
+#ifndef GATEWAY_ROUTER_H
+#define GATEWAY_ROUTER_H
+
+#include "gateway/gateway.h"
+
+enum route_kind {
+    ROUTE_NONE = 0,
+    ROUTE_CHAT,   /* goes through the pipeline */
+    ROUTE_MODELS, /* list or one model, of what the key may use */
+    ROUTE_DOOR    /* admin/, health, metrics, documents */
+};
+
+struct api_route {
+    const char *path; /* "{api}" is API_V1_STR; a trailing "/" matches everything below */
+    enum route_kind kind;
+    unsigned verbs; /* bits of enum http_verb */
+    enum chat_operation op;
+    const struct dialect *dialect;
+    unsigned roles; /* ports that serve it, enum port_role */
+};
+
+extern const struct api_route api_routes[];
+extern const size_t api_route_count;
+
+/* The route of a path, NULL when there is none; *out_rest is what follows a "/"-terminated path. */
+const struct api_route *router_find(struct slice path, struct slice api_prefix, unsigned roles,
+                                    struct slice *out_rest);
+/* "GET, HEAD, POST" of the route's verbs. */
+void router_allow(const struct api_route *route, struct text *out);
+
+#endif

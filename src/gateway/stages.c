@@ -1,0 +1,403 @@
+/* gateway/stages.c -- the adapters between the exchange and the folders that decide. */
+#include "cache/fingerprint.h"
+#include "gateway/account.h"
+#include "gateway/ask_offload.h"
+#include "gateway/call.h"
+#include "gateway/flight.h"
+#include "gateway/relay.h"
+#include "gateway/router.h"
+
+#include <assert.h>
+
+enum { RESERVE_RETRY_MS = 20 };
+
+static enum stage_result refuse(struct exchange *x, const struct fault *f,
+                                enum record_status status)
+{
+    exchange_fail(x, f, status);
+    return STAGE_REPLY;
+}
+
+/* --- auth: the head alone --------------------------------------------------------------------- */
+
+enum stage_result auth_stage(struct exchange *x)
+{
+    const struct http_head *head = &x->rq->head;
+    x->action = "checking the key";
+    struct slice credential = auth_credential(head, x->conf->api_key_header);
+    switch (auth_check(x->worker->gateway->directory, credential, x->started_unix_ns, x->arena,
+                       &x->who)) {
+    case AUTH_OK: break;
+    case AUTH_MISSING:
+        return refuse(
+            x, &(struct fault){.kind = FAULT_AUTH_MISSING, .message = SLICE("API key missing")},
+            RECORD_ERROR);
+    case AUTH_INVALID:
+        return refuse(
+            x, &(struct fault){.kind = FAULT_AUTH_INVALID, .message = SLICE("Invalid API key")},
+            RECORD_ERROR);
+    }
+    x->is_known = true;
+
+    struct slice encoding = http_head_get(head, FIELD_CONTENT_ENCODING);
+    if (encoding.len && !slice_eq_nocase(encoding, SLICE("identity"))) {
+        return refuse(
+            x,
+            &(struct fault){.kind = FAULT_MEDIA_TYPE,
+                            .message = SLICE("Content-Encoding is not supported; send the body "
+                                             "without compression")},
+            RECORD_ERROR);
+    }
+    x->action = "reading the body";
+    http_conn_read_body(x->conn, 0);
+    return STAGE_WAIT;
+}
+
+/* --- parse: body -> ask ------------------------------------------------------------------------
+ */
+
+enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
+{
+    enum err e = x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
+    if (e == OK &&
+        !x->client->forward) { /* no provider speaks it: the neutral form is needed anyway */
+        e = x->client->decode_request(a, &x->ask, out_fault);
+    }
+    return e;
+}
+
+enum stage_result stage_scanned(struct exchange *x, enum err e, struct fault *f)
+{
+    if (e == OK) {
+        return STAGE_NEXT;
+    }
+    if (f->kind == FAULT_NONE) {
+        *f =
+            (struct fault){.kind = err_http_status(e) == 503 ? FAULT_OVERLOADED : FAULT_BAD_REQUEST,
+                           .message = slice_str(err_text(e))};
+    }
+    return refuse(x, f, RECORD_ERROR);
+}
+
+enum stage_result parse_stage(struct exchange *x)
+{
+    x->action = "reading the request's members";
+    if (x->rq->body.len > ASK_OFFLOAD_BYTES && ask_offload(x)) {
+        return STAGE_WAIT;
+    }
+    struct fault f = {0};
+    return stage_scanned(x, stage_scan(x, x->arena, &f), &f);
+}
+
+/* --- resolve: model -> candidates and dearest price --------------------------------------------
+ */
+
+static enum stage_result refuse_model(struct exchange *x, struct slice near_names)
+{
+    struct slice message =
+        near_names.len
+            ? arena_printf(
+                  x->arena,
+                  "The model `%.*s` does not exist or no configured provider serves it. Near: %.*s",
+                  SLICE_ARG(slice_head(x->ask.model, 200)), SLICE_ARG(near_names))
+            : arena_printf(x->arena,
+                           "The model `%.*s` does not exist or no configured provider serves it.",
+                           SLICE_ARG(slice_head(x->ask.model, 200)));
+    return refuse(
+        x,
+        &(struct fault){.kind = FAULT_MODEL_NOT_FOUND, .message = message, .param = SLICE("model")},
+        RECORD_ERROR);
+}
+
+enum stage_result resolve_stage(struct exchange *x)
+{
+    struct slice near_names = SLICE_NONE;
+    x->action = "looking up the model";
+    if (x->who.allowed_models.len && !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
+        return refuse(x,
+                      &(struct fault){.kind = FAULT_FORBIDDEN,
+                                      .message = arena_printf(
+                                          x->arena, "This key may not use the model `%.*s`.",
+                                          SLICE_ARG(slice_head(x->ask.model, 200))),
+                                      .param = SLICE("model")},
+                      RECORD_ERROR);
+    }
+    if (route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names) != OK) {
+        return refuse_model(x, near_names);
+    }
+    assert(x->plan.count > 0 && x->plan.count <= ROUTE_CANDIDATES_MAX);
+    route_bound(&x->plan, &x->ask, &x->bound);
+    return STAGE_NEXT;
+}
+
+/* --- admit: rates and concurrency --------------------------------------------------------------
+ */
+
+static enum stage_result refuse_limit(struct exchange *x, const struct limit_refusal *r)
+{
+    bool is_budget = r->kind >= LIMIT_BUDGET_DAY;
+    struct fault f = {.kind = is_budget ? FAULT_BUDGET : FAULT_RATE_LIMITED,
+                      .limit_value = r->limit};
+    if (is_budget) {
+        char limit[MONEY_TEXT_MAX_BYTES];
+        char used[MONEY_TEXT_MAX_BYTES];
+        size_t limit_len = money_format(r->limit, limit);
+        size_t used_len = money_format(r->used, used);
+        f.message =
+            arena_printf(x->arena, "Budget exhausted: %s of %.*s USD, %.*s USD used or reserved",
+                         limit_kind_name(r->kind), (int)limit_len, limit, (int)used_len, used);
+    } else if (r->kind == LIMIT_REQUESTS) {
+        f.message = arena_printf(x->arena, "Rate limit exceeded. Limit: %lld requests/minute",
+                                 (long long)r->limit);
+    } else {
+        f.message =
+            arena_printf(x->arena, "Rate limit exceeded. Limit: %lld %s", (long long)r->limit,
+                         r->kind == LIMIT_TOKENS ? "tokens/minute" : "concurrent requests");
+    }
+    f.code = SLICE_NONE;
+    f.retry_after_ns = r->retry_after_ns;
+    f.limit_name = slice_str(limit_kind_name(r->kind));
+    return refuse(x, &f, RECORD_REFUSED);
+}
+
+enum stage_result admit_stage(struct exchange *x)
+{
+    struct limit_refusal refusal;
+    x->action = "checking rate limits";
+    if (!limit_admit(x->worker->gateway->limit, x->who.quota, &x->ticket, &x->remaining,
+                     &refusal)) {
+        return refuse_limit(x, &refusal);
+    }
+    x->is_admitted = true;
+    x->admitted_unix_ns = x->ticket.admitted_unix_ns;
+    return STAGE_NEXT;
+}
+
+/* --- cache: is the answer known? ---------------------------------------------------------------
+ */
+
+struct cache_control {
+    bool no_store, no_cache;
+    int64_t max_age_s; /* -1: any */
+};
+
+static struct cache_control read_cache_control(struct slice value)
+{
+    struct cache_control c = {.max_age_s = -1};
+    while (value.len) {
+        size_t comma = slice_find(value, ',');
+        struct slice word = slice_trim(slice_head(value, comma));
+        value = slice_from(value, comma + 1);
+        if (slice_eq_nocase(word, SLICE("no-store"))) {
+            c.no_store = true;
+        } else if (slice_eq_nocase(word, SLICE("no-cache"))) {
+            c.no_cache = true;
+        } else if (word.len > 8 && slice_eq_nocase(slice_head(word, 8), SLICE("max-age="))) {
+            int64_t seconds;
+            if (slice_to_i64(slice_from(word, 8), &seconds) && seconds >= 0) {
+                c.max_age_s = seconds;
+            }
+        }
+    }
+    return c;
+}
+
+/* Header, then tenant, then what the dialect caches by default (design section 8). */
+static bool wants_cache(const struct exchange *x)
+{
+    struct slice header = http_head_get(&x->rq->head, FIELD_X_LLM_GATEWAY_CACHE);
+    if (!x->conf->is_cache_on || x->ask.is_uncacheable || slice_eq_nocase(header, SLICE("off"))) {
+        return false;
+    }
+    if (slice_eq_nocase(header, SLICE("on"))) {
+        return true;
+    }
+    if (x->who.cache_mode.len) {
+        return slice_eq(x->who.cache_mode, SLICE("on"));
+    }
+    return x->client == &dialect_own || x->route->op == CHAT_OP_EMBEDDING ||
+           x->ask.is_deterministic;
+}
+
+/* The request's text for the fingerprint: one dialect for all, so that a hit serves any. */
+static enum err canonical_body(struct exchange *x, struct arena *a, struct slice *out)
+{
+    if (x->client->forward) {
+        *out = x->rq->body;
+        return OK;
+    }
+    struct body_parts parts = {0};
+    const struct route_target *first = &x->plan.targets[0];
+    struct encode_options o = {
+        .model = x->ask.model, .profile = &first->facts.profile, .output_cap_tokens = -1};
+    enum err e = first->provider->dialect->encode_request(a, x->ask.neutral, &o, &parts);
+    if (e != OK) {
+        return e;
+    }
+    struct text joined = text_growing(a);
+    for (size_t i = 0; i < parts.count; i++) {
+        text_add(&joined, parts.parts[i]);
+    }
+    *out = text_slice(&joined);
+    return joined.is_full ? E_NOMEM : OK;
+}
+
+static bool make_cache_key(struct exchange *x)
+{
+    static const char *const operations[] = {"chat", "completion", "embedding", "moderation"};
+    struct arena scratch;
+    struct slice body;
+    arena_init(&scratch, &x->worker->blocks, x->conf->listen.request_arena_max_bytes);
+    bool is_made = canonical_body(x, &scratch, &body) == OK &&
+                   fingerprint_request(&scratch, x->who.tenant, slice_str(operations[x->route->op]),
+                                       x->plan.targets[0].model, body, &x->cache_key) == OK;
+    arena_deinit(&scratch);
+    return is_made;
+}
+
+enum stage_result cache_stage(struct exchange *x)
+{
+    x->action = "looking in the cache";
+    if (!wants_cache(x)) {
+        return STAGE_NEXT;
+    }
+    struct cache_control control =
+        read_cache_control(http_head_get(&x->rq->head, FIELD_CACHE_CONTROL));
+    if (control.no_store || !make_cache_key(x)) {
+        return STAGE_NEXT;
+    }
+    x->cache_use = CACHE_USE_MISS;
+    if (!control.no_cache) {
+        int64_t max_age_ns = control.max_age_s < 0 || control.max_age_s > INT32_MAX
+                                 ? -1
+                                 : control.max_age_s * NS_PER_S;
+        struct cache_entry *entry =
+            cache_find(x->worker->gateway->cache, &x->cache_key, loop_now_ns(x->worker->loop),
+                       loop_unix_ns(x->worker->loop), max_age_ns);
+        if (entry && relay_entry(x, entry, CACHE_USE_HIT)) {
+            return STAGE_REPLY;
+        }
+        if (flight_join(x)) {
+            x->action = "waiting for an identical request in flight";
+            return STAGE_WAIT;
+        }
+    }
+    x->is_storing = true;
+    return STAGE_NEXT;
+}
+
+/* --- reserve: tokens and money, and the journal's open record ----------------------------------
+ */
+
+/* A cost that nobody can bound passes only where no hard budget stands. */
+static bool has_hard_budget(struct exchange *x)
+{
+    for (size_t i = 0; i < x->ticket.depth; i++) {
+        struct quota_view view;
+        limit_view(x->worker->gateway->limit, x->ticket.nodes[i], &view);
+        for (int p = 0; p < LIMIT_PERIODS; p++) {
+            if (view.spec.budget_nusd[p] >= 0 && !(view.spec.soft_budgets & (1u << p))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum stage_result refuse_unbounded(struct exchange *x)
+{
+    limit_cancel(x->worker->gateway->limit, &x->ticket);
+    struct slice message =
+        x->bound.is_unknown_price
+            ? arena_printf(x->arena,
+                           "No price is known for the model `%.*s`, so a hard budget cannot "
+                           "cover it (unknown_price).",
+                           SLICE_ARG(slice_head(x->ask.model, 200)))
+            : SLICE("The cost of this request has no upper bound, so a hard budget cannot "
+                    "cover it: give max_tokens, and no remote media.");
+    return refuse(x,
+                  &(struct fault){.kind = FAULT_BUDGET,
+                                  .message = message,
+                                  .limit_name = SLICE("unknown_price")},
+                  RECORD_REFUSED);
+}
+
+static void on_reserve_again(struct loop_timer *timer)
+{
+    pipeline_run(CONTAINER_OF(timer, struct exchange, timer)); /* the same stage once more */
+}
+
+/* Only others' open reservations stand in the way: they settle soon. True: the stage runs again. */
+static bool waits_for_reservations(struct exchange *x, const struct limit_refusal *refusal)
+{
+    int64_t now_ns = loop_now_ns(x->worker->loop);
+    if (!refusal->is_open_reservations || x->conf->reserve_wait_ns <= 0) {
+        return false;
+    }
+    if (x->reserve_until_ns == 0) {
+        x->reserve_until_ns = now_ns + x->conf->reserve_wait_ns;
+    }
+    if (now_ns >= x->reserve_until_ns) {
+        return false;
+    }
+    loop_timer_set(x->worker->loop, &x->timer, now_ns + RESERVE_RETRY_MS * NS_PER_MS,
+                   on_reserve_again);
+    return true;
+}
+
+enum stage_result reserve_stage(struct exchange *x)
+{
+    struct gateway *g = x->worker->gateway;
+    struct limit_refusal refusal;
+    x->action = "reserving the budget";
+    if ((x->bound.is_unknown_price || x->bound.is_unbounded) && has_hard_budget(x)) {
+        return refuse_unbounded(x);
+    }
+    if (!limit_reserve(g->limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, &refusal)) {
+        if (waits_for_reservations(x, &refusal)) {
+            return STAGE_WAIT;
+        }
+        limit_cancel(g->limit, &x->ticket);
+        return refuse_limit(x, &refusal);
+    }
+    struct usage_record open = {
+        .id = x->id,
+        .tenant = x->who.tenant,
+        .key = x->who.key,
+        .admitted_unix_ns = x->admitted_unix_ns,
+        .reserved_nusd = x->bound.cost_nusd,
+        .status = RECORD_OPEN,
+        .dialect = x->client->record,
+        .is_stream = x->ask.is_stream,
+        .count = 1,
+        .first_token_ns = -1,
+        .asked_model = slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES),
+        .provider = x->plan.targets[0].provider->name,
+        .model = x->plan.targets[0].model,
+    };
+    if (ledger_open_record(x->worker->ledger, &open) != OK) {
+        limit_cancel(g->limit, &x->ticket);
+        return refuse(
+            x,
+            &(struct fault){.kind = FAULT_OVERLOADED,
+                            .message = SLICE("The usage journal has no room; try again later.")},
+            RECORD_ERROR);
+    }
+    x->is_open_recorded = true;
+    if (x->is_storing) {
+        flight_lead(x);
+    }
+    return STAGE_NEXT;
+}
+
+/* --- call: pick <-> call ------------------------------------------------------------------------
+ */
+
+enum stage_result call_stage(struct exchange *x)
+{
+    if (!call_next(x)) {
+        call_failed(x, HEALTH_UNKNOWN, NULL);
+        return STAGE_REPLY;
+    }
+    return STAGE_WAIT;
+}

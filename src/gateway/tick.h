@@ -1,0 +1,12 @@
+/* gateway/tick.h -- the one home of a worker's periodic work. */
+#ifndef GATEWAY_TICK_H
+#define GATEWAY_TICK_H
+
+#include "gateway/gateway.h"
+
+enum { TICK_MS = 50, TICK_DIRECTORY_MS = 250, TICK_TRIM_MS = 5000, TICK_KEEP_BLOCKS = 128 };
+
+/* Starts the worker's tick on its own loop. */
+void tick_start(struct worker *w);
+
+#endif

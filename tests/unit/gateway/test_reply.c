@@ -1,0 +1,56 @@
+/* The formats of our head lines. */
+#include "gateway/reply.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+static void durations_are_go_s(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ns;
+        const char *text;
+    } rows[] = {
+        {0, "0ms"},
+        {-5, "0ms"},
+        {1, "1ms"},
+        {120 * NS_PER_MS, "120ms"},
+        {NS_PER_S, "1s"},
+        {1001 * NS_PER_MS, "2s"},
+        {360 * NS_PER_S, "6m0s"},
+        {3723 * NS_PER_S, "1h2m3s"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char room[32];
+        struct text t = text_in(room, sizeof(room));
+        reply_go_duration(rows[i].ns, &t);
+        assert_true(slice_eq(text_slice(&t), slice_str(rows[i].text)));
+    }
+}
+
+static void absent_limits_have_no_headers(void **state)
+{
+    (void)state;
+    char room[512];
+    struct text t = text_in(room, sizeof(room));
+    reply_rate_headers(&(struct limit_remaining){.requests_limit = -1, .tokens_limit = -1}, &t);
+    assert_int_equal(t.len, 0);
+    reply_rate_headers(&(struct limit_remaining){.requests_limit = 100,
+                                                 .requests_left = 99,
+                                                 .requests_reset_ns = NS_PER_S,
+                                                 .tokens_limit = -1},
+                       &t);
+    assert_true(slice_eq(text_slice(&t), SLICE("x-ratelimit-limit-requests: 100\r\n"
+                                               "x-ratelimit-remaining-requests: 99\r\n"
+                                               "x-ratelimit-reset-requests: 1s\r\n")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(durations_are_go_s),
+        cmocka_unit_test(absent_limits_have_no_headers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
