@@ -2,8 +2,8 @@
  *
  * Prices are nano-USD per million tokens (core/money.h); -1 means the catalogue states none, and
  * the line falls back: cache_read, cache_write -> input; cache_write_1h -> cache_write_5m;
- * reasoning -> output. Sums are made in 128 bits and rounded once: half up to settle, up to
- * reserve.
+ * reasoning -> output; a tier's input and output -> the base's. Sums are made in 128 bits and
+ * rounded once: half up to settle, up to reserve.
  */
 #ifndef CHAT_PRICE_H
 #define CHAT_PRICE_H
@@ -31,7 +31,8 @@ struct price {
     bool is_free;                             /* known to cost nothing (a local model) */
 };
 
-/* Cost of a finished answer. */
+/* Cost of a finished answer. Tokens of total_reported that no other member names are billed as
+ * reasoning. */
 int64_t price_cost(const struct price *price, const struct usage *usage) NONNULL;
 /* Upper bound before the call: dearest of every tier the prompt may reach, cache writes included;
  * rounded up. */
