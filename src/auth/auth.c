@@ -41,9 +41,14 @@ static void put_base62(uint8_t *number, size_t len, char *out, size_t chars)
 static void put_check(const char *body, char *out)
 {
     uint32_t crc = crc32_iso(body, KEY_BODY_CHARS);
-    uint8_t bytes[4] = {(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
-                        (uint8_t)crc};
-    put_base62(bytes, sizeof(bytes), out, KEY_CHECK_CHARS);
+    for (size_t c = KEY_CHECK_CHARS; c > 0; c--, crc /= 62) {
+        out[c - 1] = base62[crc % 62];
+    }
+}
+
+static bool is_base62(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
 void auth_key_make(char *out)
@@ -67,7 +72,7 @@ bool auth_key_is_plausible(struct slice key)
         return false;
     }
     for (size_t i = KEY_PREFIX_CHARS; i < key.len; i++) {
-        if (!memchr(base62, key.ptr[i], sizeof(base62) - 1)) {
+        if (!is_base62(key.ptr[i])) {
             return false;
         }
     }

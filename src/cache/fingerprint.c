@@ -226,7 +226,13 @@ static enum err put_value(struct canon *c, yyjson_val *v)
         enum err e = members_of(c, v, &members, &n);
         return e == OK ? put_members(c, members, n) : e;
     }
-    put_kind(c, yyjson_is_null(v) ? 'n' : yyjson_is_true(v) ? 't' : 'f', 0);
+    char kind = 'f';
+    if (yyjson_is_null(v)) {
+        kind = 'n';
+    } else if (yyjson_is_true(v)) {
+        kind = 't';
+    }
+    put_kind(c, kind, 0);
     return OK;
 }
 

@@ -92,7 +92,7 @@ static COLD void refuse_admit(const struct limit_ticket *t, int64_t mono_ns, uin
         if (n->rate) {
             window_advance(n->rate, slot);
         }
-        if (s->rate_per_min >= 0 && n->rate->sum >= s->rate_per_min) {
+        if (n->rate && s->rate_per_min >= 0 && n->rate->sum >= s->rate_per_min) {
             refusal_offer(out, (struct limit_refusal){.kind = LIMIT_REQUESTS,
                                                       .node = n->id,
                                                       .limit = s->rate_per_min,
