@@ -298,7 +298,7 @@ static size_t line_left(const struct log_ring *ring)
     return ring->line_len < cap ? cap - ring->line_len : 0; /* a cut value's quote is beyond */
 }
 
-static void put(struct log_ring *ring, const char *p, size_t len)
+static inline void put(struct log_ring *ring, const char *p, size_t len)
 {
     assert(len <= line_left(ring));
     memcpy(ring->line + ring->line_len, p, len);
@@ -369,34 +369,41 @@ static bool is_plain(char c)
     return (uint8_t)c >= 0x20 && (uint8_t)c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Escapes the value; what does not fit is cut at a character. */
-static void put_escaped(struct log_ring *ring, struct slice value)
+/* Copies what needs no escape, eight bytes at a time, then the last ones singly; returns how many
+ * bytes, stopping at the first special one or at the end of the line. */
+static HOT size_t put_plain(struct log_ring *ring, struct slice value)
 {
+    char *to = ring->line + ring->line_len;
+    size_t max = size_min(value.len, line_left(ring));
     size_t i = 0;
-    while (i < value.len) {
-        while (value.len - i >= 8 && line_left(ring) >= 8) {
-            uint64_t v;
-            memcpy(&v, value.ptr + i, 8);
-            if (has_special(v)) {
-                break;
-            }
-            put(ring, value.ptr + i, 8);
-            i += 8;
+    while (max - i >= 8) {
+        uint64_t v;
+        memcpy(&v, value.ptr + i, 8);
+        if (has_special(v)) {
+            break;
         }
-        if (i == value.len) {
-            return;
+        memcpy(to + i, &v, 8);
+        i += 8;
+    }
+    while (i < max && is_plain(value.ptr[i])) {
+        to[i] = value.ptr[i];
+        i++;
+    }
+    ring->line_len += i;
+    return i;
+}
+
+/* Escapes the value; what does not fit is cut at a character. */
+static HOT void put_escaped(struct log_ring *ring, struct slice value)
+{
+    size_t used = put_plain(ring, value);
+    while (used < value.len) {
+        value = slice_from(value, used);
+        if (is_plain(value.ptr[0]) || !put_special_slow(ring, value.ptr, value.len, &used)) {
+            return; /* the line is full */
         }
-        size_t used = 1;
-        if (!is_plain(value.ptr[i])) {
-            if (!put_special_slow(ring, value.ptr + i, value.len - i, &used)) {
-                return;
-            }
-        } else if (line_left(ring) == 0) {
-            return;
-        } else {
-            ring->line[ring->line_len++] = value.ptr[i];
-        }
-        i += used;
+        value = slice_from(value, used);
+        used = put_plain(ring, value);
     }
 }
 
@@ -411,9 +418,13 @@ static bool put_key(struct log_ring *ring, const char *key, size_t value_bytes)
     if (len + 4 + value_bytes > line_left(ring)) {
         return false;
     }
-    put(ring, ",\"", 2);
-    put(ring, key, len);
-    put(ring, "\":", 2);
+    char *to = ring->line + ring->line_len;
+    to[0] = ',';
+    to[1] = '"';
+    memcpy(to + 2, key, len);
+    to[2 + len] = '"';
+    to[3 + len] = ':';
+    ring->line_len += len + 4;
     return true;
 }
 

@@ -104,14 +104,28 @@ size_t money_format(int64_t nusd, char *out)
     uint64_t magnitude = nusd < 0 ? 0 - (uint64_t)nusd : (uint64_t)nusd;
     uint64_t usd = magnitude / (uint64_t)MONEY_USD_NUSD;
     uint64_t rest = magnitude % (uint64_t)MONEY_USD_NUSD;
-    int len = snprintf(out, MONEY_TEXT_MAX_BYTES, rest ? "%s%llu.%09llu" : "%s%llu",
-                       nusd < 0 ? "-" : "", (unsigned long long)usd, (unsigned long long)rest);
-    assert(len > 0 && len < MONEY_TEXT_MAX_BYTES);
+    char digits[MONEY_TEXT_MAX_BYTES]; /* filled from the end: no formatter, this is a hot path */
+    size_t at = sizeof(digits);
     if (rest) {
-        while (out[len - 1] == '0') {
-            len--;
+        size_t decimals = 9;
+        for (; rest % 10 == 0; rest /= 10) {
+            decimals--;
         }
-        out[len] = '\0';
+        for (; decimals; decimals--, rest /= 10) {
+            digits[--at] = (char)('0' + rest % 10);
+        }
+        digits[--at] = '.';
     }
-    return (size_t)len;
+    do {
+        digits[--at] = (char)('0' + usd % 10);
+        usd /= 10;
+    } while (usd);
+    if (nusd < 0) {
+        digits[--at] = '-';
+    }
+    size_t len = sizeof(digits) - at;
+    assert(len < MONEY_TEXT_MAX_BYTES);
+    memcpy(out, digits + at, len);
+    out[len] = '\0';
+    return len;
 }

@@ -214,8 +214,9 @@ static void every_line_of_every_thread_arrives_in_order(void **state)
     for (char *line = text; *line; seen++) {
         char *end = strchr(line, '\n');
         assert_non_null(end);
+        *end = 0;
         char *at = strstr(line, "\"writer\":");
-        assert_true(at && at < end);
+        assert_non_null(at);
         long number = strtol(at + 9, NULL, 10);
         long seq = strtol(strstr(at, "\"seq\":") + 6, NULL, 10);
         assert_in_range(number, 0, WRITERS - 1);
