@@ -16,7 +16,8 @@ Rules, in this order:
     dates the change later than --litellm-date. Both cases are counted; -v lists them.
  5. A price by time of day becomes its dearest hour. A price that begins after --as-of is ignored.
  6. More tiers than a price can hold are merged upward: the dearer rate begins earlier.
- 7. The context window is the larger of the two sources': it bounds what an input may cost.
+ 7. A price above PLAUSIBLE_USD_PER_MTOK is a slip of units and its row is left out.
+ 8. The context window is the larger of the two sources': it bounds what an input may cost.
 
 All arithmetic is decimal. The same inputs give the same bytes.
 """
@@ -29,6 +30,7 @@ import re
 import sys
 
 decimal.getcontext().prec = 50
+PLAUSIBLE_USD_PER_MTOK = 1500  # the dearest real one so far is 600
 TIERS_MAX = 3  # PRICE_TIERS_MAX of src/chat/price.h
 NUSD_PER_USD = decimal.Decimal(10) ** 9
 TOKENS_PER_MTOK = decimal.Decimal(10) ** 6
@@ -64,8 +66,8 @@ def nusd_per_mtok(value, tokens):
     """A price in USD for that many tokens, as nano-USD per million tokens."""
     exact = decimal.Decimal(value) * NUSD_PER_USD * TOKENS_PER_MTOK / tokens
     whole = exact.to_integral_value(rounding=decimal.ROUND_CEILING)  # a price never rounds down
-    if whole < 0 or whole >= 2 ** 62:
-        raise Skipped("a price is out of range")
+    if whole < 0 or whole > PLAUSIBLE_USD_PER_MTOK * NUSD_PER_USD:
+        raise Skipped("a price that is not plausible")
     return int(whole)
 
 

@@ -4,6 +4,12 @@
  * A name is looked up as: an exact entry of models, a pattern of it (longest wins), a model that a
  * configured provider lists, "provider/model", the catalogue's family; then along the fallback
  * order through each provider's fallback model.
+ *
+ * An entry's targets are what it says. A name that a provider lists or the catalogue prices gets
+ * that provider first (several: one tier each, in fallback order), then the fallback models of the
+ * other providers. "provider/model" is that provider and nothing else. A name nobody knows goes to
+ * the providers that pass unknown names (local), then to the fallback models. Known names have
+ * their plan made when the table is built, so that a request costs one hash lookup.
  */
 #ifndef ROUTE_ROUTE_H
 #define ROUTE_ROUTE_H
@@ -11,6 +17,7 @@
 #include "chat/price.h"
 #include "core/secret.h"
 #include "dialect/dialect.h"
+#include "route/model.h"
 #include "upstream/attempt.h"
 #include "upstream/health.h"
 
@@ -49,22 +56,14 @@ struct route_provider {
     size_t index;
 };
 
-/* What is known of a model at a provider. */
-struct route_model {
-    struct price price;
-    bool is_price_known;        /* catalogue or configured */
-    int64_t context_max_tokens; /* -1 unknown */
-    int64_t output_max_tokens;  /* -1 unknown */
-    struct dialect_profile profile;
-};
-
 struct route_target {
     const struct route_provider *provider;
-    struct slice model; /* the provider's name for it; empty in a pattern target: the asked name */
+    struct slice model; /* the provider's name for it; never empty in a plan */
     int weight;
     int tier;
     struct route_model facts;
-    struct health_node *health; /* "provider/model" */
+    struct health_node
+        *health; /* "provider/model"; "provider/" + "*" where only the request named it */
 };
 
 struct route_table; /* immutable, one a configuration version */
@@ -111,7 +110,7 @@ MUST_USE enum err route_table_new(const struct route_table_conf *conf, struct ro
                                   struct slice *out_why);
 
 struct route_plan {
-    struct route_target *targets; /* arena; in tier order */
+    struct route_target *targets; /* in tier order; the table's own or in the arena: read only */
     size_t count;
     int64_t output_cap_tokens; /* configured cap of the entry; -1 */
     bool is_fallback;          /* found only through *_FALLBACK_MODEL */
@@ -121,7 +120,10 @@ MUST_USE enum err route_resolve(const struct route_table *t, struct arena *a, st
                                 struct route_plan *out, struct slice *out_near);
 
 /* The next target to try and its key: lowest tier with an admitted, untried target; inside it
- * weighted power-of-two choice on in-flight and first-byte EWMA. Claims the breaker's trial. When
+ * weighted power-of-two choice on in-flight and first-byte EWMA: two are drawn by weight, and the
+ * second is taken only where its load is clearly lower, so that weights hold while nothing is
+ * slow. Claims the breaker's trial. A tried target counts as untried while every key tried there
+ * is set aside and another key is not: the key failed, not the target. When
  * every untried target is set aside or open, the least bad one is tried once rather than refusing
  * outright (first attempt only). False: none left. */
 struct route_choice {
@@ -135,35 +137,29 @@ struct route_tried {
 MUST_USE bool route_pick(const struct route_plan *plan, struct route_tried *tried, int64_t now_ns,
                          uint64_t random, struct route_choice *out);
 
-/* Dearest bound over the plan, for reserve. E_NOT_FOUND: a price is unknown and policy is deny (or
- * no flat rate) -- then a hard budget refuses. out_output_tokens: what was assumed per choice. */
+/* Dearest bound over the plan, for reserve. An output limit the client did not set is the entry's
+ * cap (which is then sent upstream), the model's maximum, or its context window. */
 struct route_bound {
     int64_t cost_nusd;
     int64_t tokens;
-    int64_t output_max_tokens;
-    bool is_unknown_price;
-    bool is_unbounded;
+    int64_t output_max_tokens; /* assumed per choice; -1: no bound is known */
+    bool is_unknown_price; /* of a target, with nothing to bill instead: a hard budget refuses */
+    bool is_unbounded;     /* tokens of a target that costs money: a hard budget refuses */
 };
 void route_bound(const struct route_plan *plan, const struct chat_ask *ask,
                  struct route_bound *out);
 
-/* A retry budget: at most 20 % of calls (and 10 a second burst) may be retries. One a process;
- * lock-free. */
+/* A retry budget: at most 20 % of calls, and 10 at once, may be retries. One a process; lock-free;
+ * zeroed is a full one. */
 struct retry_budget {
-    _Atomic int64_t tokens_milli;
+    _Atomic int64_t tokens_milli; /* spent and not earned back */
 };
 void retry_budget_earn(struct retry_budget *b);
 bool retry_budget_spend(struct retry_budget *b);
 
-/* Names for GET /v1/models: exact entries and listed models; allowed filters (NULL: all). */
+/* Names for GET /v1/models: exact entries, listed models, and what the catalogue prices at a
+ * configured provider that lists none. */
 void route_models(const struct route_table *t,
                   void (*fn)(void *ctx, struct slice model, struct slice owner), void *ctx);
-
-/* catalogue: facts of a model as a provider prices it. False: not listed. */
-bool catalogue_find(struct slice provider, struct slice model, struct route_model *out);
-struct slice catalogue_date(void);
-void catalogue_each(void (*fn)(void *ctx, struct slice provider, struct slice model,
-                               const struct route_model *facts),
-                    void *ctx);
 
 #endif
