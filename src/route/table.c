@@ -181,7 +181,7 @@ static bool add_name(struct route_table *t, struct slice name, const struct rout
         return false;
     }
     size_t at = slot_of(t, name);
-    assert(t->slots[at] == 0 && plan->count > 0);
+    assert(t->names && t->slots[at] == 0 && plan->count > 0);
     t->names[t->name_count] =
         (struct route_name){.name = name, .plan = *plan, .owner = plan->targets[0].provider->name};
     t->slots[at] = (uint32_t)++t->name_count;
