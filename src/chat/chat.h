@@ -22,7 +22,7 @@ enum chat_part_kind {
     CHAT_IMAGE,      /* url, or media_type + data (base64) */
     CHAT_AUDIO,      /* media_type + data */
     CHAT_FILE,       /* url, file_id, or media_type + data; name */
-    CHAT_THINKING,   /* text, signature; provider that made it */
+    CHAT_THINKING,   /* text, signature; provider that made it; data: redacted, opaque */
     CHAT_TOOL_CALL,  /* id, name, text = arguments JSON */
     CHAT_TOOL_RESULT /* id; parts nested as text or images; is_error */
 };
@@ -51,6 +51,7 @@ struct chat_message {
 struct chat_tool {
     struct slice name, description, schema; /* schema: JSON text, empty: no arguments */
     struct slice raw;                       /* hosted or custom tools: the JSON as given */
+    struct slice cache_marker;              /* as in struct chat_part */
     bool is_custom, is_strict, has_strict;
 };
 
@@ -75,6 +76,8 @@ struct chat_request {
     size_t tool_count;
     enum chat_tool_choice tool_choice;
     struct slice tool_choice_name;
+    struct slice *allowed_tools; /* names; tool_choice applies to these only. NULL: to all */
+    size_t allowed_tool_count;
     int parallel_tool_calls; /* -1 absent, 0, 1 */
     enum chat_format format;
     struct slice format_name, format_schema;
@@ -84,10 +87,14 @@ struct chat_request {
     struct slice *stops;
     size_t stop_count;
     struct slice reasoning_effort;
+    struct chat_number thinking_budget; /* tokens, where a dialect counts them */
     struct slice user, service_tier;
     struct slice metadata; /* JSON object */
     bool is_stream;
     bool wants_usage;
+    /* The decoder filled max_tokens or temperature in because its dialect has a default: sent where
+     * the provider takes it, and left out without a word elsewhere. */
+    bool is_max_tokens_default, is_temperature_default;
     struct slice dropped; /* comma-separated member names that could not be carried */
 };
 
@@ -104,6 +111,7 @@ struct chat_choice {
     struct chat_part *parts;
     size_t part_count;
     enum chat_finish finish;
+    struct slice stop_sequence; /* the stop text that was met, where the provider tells */
 };
 
 struct chat_response {
@@ -135,6 +143,7 @@ struct chat_chunk {
     int choice; /* index of the choice */
     int tool;   /* index of the tool call within the choice */
     struct slice text, id, name, model;
+    struct slice signature; /* CHAT_CHUNK_THINKING, CHAT_CHUNK_TOOL_START: the provider's proof */
     enum chat_finish finish;
     struct usage usage;
     int64_t created_unix_s;

@@ -43,6 +43,11 @@ enum fault_kind {
     FAULT_INTERNAL          /* 500 */
 };
 
+/* One entry of the own dialect's 422 list; loc and input are JSON text. */
+struct fault_detail {
+    struct slice type, loc, message, input;
+};
+
 struct fault {
     enum fault_kind kind;
     int status;           /* 0: the kind's own */
@@ -51,7 +56,11 @@ struct fault {
     struct slice code;    /* overrides the kind's code; empty: the kind's */
     /* own dialect's 422 list: FastAPI's type and rejected input (JSON), empty otherwise */
     struct slice detail_type, input;
-    int64_t limit_value; /* FAULT_RATE_LIMITED: requests per minute */
+    const struct fault_detail *details; /* several of them; NULL: the one above, if any */
+    size_t detail_count;
+    int64_t limit_value;     /* FAULT_RATE_LIMITED: requests per minute */
+    int64_t retry_after_ns;  /* > 0: the gateway sends Retry-After; renderers need not */
+    struct slice limit_name; /* x-llm-gateway-limit, sent by the gateway */
 };
 
 /* What the gateway must know of any request before choosing a target. */
@@ -95,7 +104,8 @@ struct body_parts {
     struct slice parts[FORWARD_PARTS_MAX];
     size_t count;
     size_t bytes;
-    bool adds_usage; /* we asked for usage, the client did not: hide it from the stream */
+    bool adds_usage;      /* we asked for usage, the client did not: hide it from the stream */
+    struct slice dropped; /* comma-separated members left out for this provider; arena */
 };
 
 /* Facts taken from an answer while it passes. */
@@ -138,6 +148,7 @@ enum stream_flag {
 typedef enum err (*stream_bytes_fn)(void *ctx, struct slice bytes, unsigned flags);
 
 struct dialect_stream; /* in the exchange's arena */
+struct dialect_events; /* dialect/stream.h: what streams of the dialect are made of */
 
 struct dialect {
     const char *name; /* "openai" */
@@ -176,6 +187,8 @@ struct dialect {
     /* A whole answer passes unchanged; E_SYNTAX: not a JSON object (a bad body: next target). */
     enum err (*observe)(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);
+
+    const struct dialect_events *events; /* private to src/dialect */
 };
 
 extern const struct dialect dialect_openai;
@@ -205,8 +218,15 @@ MUST_USE enum err dialect_stream_new(struct arena *a, const struct stream_option
 /* Any cut of the input. E_SYNTAX or E_LIMIT: the provider's bytes are no stream; what on_bytes
  * returned otherwise. */
 MUST_USE enum err dialect_stream_feed(struct dialect_stream *s, struct slice in);
-/* The provider closed. OK only if the terminal event was seen; E_EOF otherwise (a cut). */
+/* The provider's message ended as its framing says (the last chunk, or the close of an answer
+ * delimited by close; never call it after a reset or a close inside a chunk). OK only if the
+ * terminal event was seen, or if every choice that appeared has its finish_reason: some servers
+ * leave the terminal event out, and it is then made and sent as such. E_EOF otherwise (a cut); an
+ * unfinished event is not passed on. */
 MUST_USE enum err dialect_stream_end(struct dialect_stream *s);
+/* The own dialect's last event repeats the whole content: the text of choice 0 so far. Empty for
+ * same-dialect streams. */
+struct slice dialect_stream_text(const struct dialect_stream *s);
 
 /* Turns stored event bytes of the dialect into one whole answer body and back, for cache hits in
  * the other form. */

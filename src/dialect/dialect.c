@@ -1,0 +1,34 @@
+#include "dialect/dialect.h"
+
+#include "dialect/stream.h"
+
+const struct dialect *dialect_find(struct slice name)
+{
+    static const struct dialect *const providers[] = {&dialect_openai};
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+        if (slice_eq(name, slice_str(providers[i]->name))) {
+            return providers[i];
+        }
+    }
+    return NULL;
+}
+
+enum err dialect_events_to_body(struct arena *a, const struct dialect *d, enum chat_operation op,
+                                struct slice events, struct slice *out_body)
+{
+    return d->events->to_body(a, op, events, out_body);
+}
+
+enum err dialect_body_to_events(struct arena *a, const struct dialect *d, enum chat_operation op,
+                                struct slice body, bool wants_usage, struct slice *out_events)
+{
+    return d->events->to_events(a, op, body, wants_usage, out_events);
+}
+
+enum err events_walk(struct arena *a, struct slice events, sse_event_fn on_event, void *ctx)
+{
+    struct sse s;
+    sse_init(&s, a, events.len + 1, on_event, ctx);
+    enum err e = sse_feed(&s, events);
+    return e ? e : sse_end(&s);
+}

@@ -1,0 +1,107 @@
+/* dialect/openai.h -- private to src/dialect: OpenAI's vocabulary, shared by the files that read
+ * and write it and by the own dialect, whose messages are the same. */
+#ifndef DIALECT_OPENAI_H
+#define DIALECT_OPENAI_H
+
+#include "dialect/stream.h"
+#include "wire/json.h"
+#include "wire/spans.h"
+
+/* Members of requests that somebody here reads. All of them decide: readers differ in which of two
+ * they take. */
+enum openai_member {
+    M_MODEL,
+    M_STREAM,
+    M_STREAM_OPTIONS,
+    M_MESSAGES,
+    M_PROMPT,
+    M_INPUT,
+    M_MAX_TOKENS,
+    M_MAX_COMPLETION_TOKENS,
+    M_N,
+    M_BEST_OF,
+    M_TEMPERATURE,
+    M_SEED,
+    M_USER,
+    M_SAFETY_IDENTIFIER,
+    M_STORE,
+    M_TOOLS,
+    M_FUNCTIONS,
+    M_RESPONSE_FORMAT,
+    M_WEB_SEARCH_OPTIONS,
+    M_SEARCH_PARAMETERS,
+    M_PLUGINS,
+    M_PREVIOUS_RESPONSE_ID,
+    M_CONVERSATION,
+    M_COUNT
+};
+
+struct openai_members {
+    struct span_object object;
+    struct span at[M_COUNT];
+};
+
+static inline bool span_is_given(const struct span *s)
+{
+    return s->kind != SPAN_ABSENT && s->kind != SPAN_NULL;
+}
+
+/* Finds the members of body; fills out_fault (kind, message, param, code, input position). */
+MUST_USE enum err openai_find_members(struct arena *a, struct slice body,
+                                      struct openai_members *out, struct fault *out_fault);
+/* A refusal of the body that names param; code may be empty. */
+void openai_refuse(struct arena *a, struct fault *out, const char *param, const char *code,
+                   const char *format, ...) PRINTF(5, 6);
+/* Unescaped into the arena when it must be; ptr NULL on no memory. */
+struct slice openai_unescaped(struct arena *a, const struct span *s);
+
+/* Upper bound of the prompt's tokens from the bytes of the body; -1: bytes do not bound it. Also
+ * tells whether something in it must not be cached. */
+int64_t openai_prompt_bound(const struct openai_members *m, struct slice body,
+                            bool *out_is_uncacheable);
+
+/* openai_look.c */
+void openai_read_usage(struct slice usage, struct usage *out);
+enum err openai_look(struct slice name, struct slice data, struct event_look *out);
+enum err openai_observe(struct arena *a, enum chat_operation op, struct slice body,
+                        struct outcome *out);
+enum chat_finish openai_finish(struct slice text);
+struct slice openai_finish_name(enum chat_finish finish);
+/* The message inside an error member that is an object, a string or anything else; arena. */
+struct slice openai_error_message(struct arena *a, struct slice error);
+
+/* openai_request.c */
+enum err openai_scan(struct arena *a, enum chat_operation op, struct slice body,
+                     struct chat_ask *out, struct fault *out_fault);
+enum err openai_forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o,
+                        struct body_parts *out);
+
+/* openai_decode.c */
+enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
+enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct chat_request *out,
+                                struct fault *out_fault);
+enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out);
+
+/* openai_encode.c */
+enum err openai_encode_request(struct arena *a, const struct chat_request *r,
+                               const struct encode_options *o, struct body_parts *out);
+enum err openai_encode_response(struct arena *a, const struct chat_response *r, const void *extras,
+                                struct slice *out_body);
+
+/* openai_fault.c */
+void openai_render_fault(const struct fault *f, int *out_status, struct text *out_body,
+                         struct text *out_headers);
+void openai_render_stream_fault(const struct fault *f, struct text *out);
+void openai_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out);
+
+/* openai_events.c */
+enum err openai_decode_event(struct arena *scratch, struct slice data, bool is_first,
+                             chat_chunk_fn on_chunk, void *ctx);
+
+/* openai_store.c */
+enum err openai_to_body(struct arena *a, enum chat_operation op, struct slice events,
+                        struct slice *out_body);
+enum err openai_to_events(struct arena *a, enum chat_operation op, struct slice body,
+                          bool wants_usage, struct slice *out_events);
+
+#endif

@@ -1,0 +1,603 @@
+#include "core/check.h"
+#include "dialect/openai.h"
+
+/* One decode at work: the arena, where names of what is lost go, and what went wrong. */
+struct decoder {
+    struct arena *arena;
+    struct fault *fault;
+    struct text dropped;
+    enum err failed;
+    size_t message, part; /* where we are, for faults */
+};
+
+static enum err no_memory(struct decoder *d)
+{
+    d->failed = E_NOMEM;
+    return E_NOMEM;
+}
+
+static void drop(struct decoder *d, const char *name)
+{
+    if (d->dropped.len) {
+        text_add_char(&d->dropped, ',');
+    }
+    text_add(&d->dropped, slice_str(name));
+}
+
+static enum err refuse_message(struct decoder *d, const char *member, const char *what)
+{
+    struct slice param =
+        arena_printf(d->arena, "messages[%zu]%s%s", d->message, *member ? "." : "", member);
+    openai_refuse(d->arena, d->fault, NULL, "invalid_value", "Invalid value for '%.*s': %s.",
+                  SLICE_ARG(param), what);
+    d->fault->param = param;
+    d->failed = E_SYNTAX;
+    return E_SYNTAX;
+}
+
+static struct slice member_text(struct decoder *d, yyjson_val *obj, const char *name)
+{
+    yyjson_val *v = json_get(obj, name);
+    return json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
+}
+
+/* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
+static void take_url(struct chat_part *part, struct slice url)
+{
+    static const struct slice scheme = SLICE_INIT("data:"), mark = SLICE_INIT(";base64");
+    size_t comma = slice_find(url, ',');
+    struct slice head = slice_head(url, comma);
+    if (!slice_starts(url, scheme) || comma == url.len || !slice_ends(head, mark)) {
+        part->url = url;
+        return;
+    }
+    head = slice_from(slice_head(head, head.len - mark.len), scheme.len);
+    part->media_type = slice_head(head, slice_find(head, ';'));
+    part->data = slice_from(url, comma + 1);
+}
+
+static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part *part)
+{
+    part->kind = CHAT_FILE;
+    part->file_id = json_get_string(file, "file_id");
+    part->name = json_get_string(file, "filename");
+    struct slice data = json_get_string(file, "file_data");
+    if (data.len) {
+        take_url(part, data);
+    }
+    if (!part->file_id.len && !data.len) {
+        return refuse_message(d, "content", "a file needs file_id or file_data");
+    }
+    return OK;
+}
+
+static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *part)
+{
+    struct slice type = json_get_string(v, "type");
+    part->cache_marker = member_text(d, v, "cache_control");
+    if (!part->cache_marker.len) {
+        part->cache_marker = member_text(d, v, "prompt_cache_breakpoint");
+    }
+    if (slice_eq(type, SLICE("text"))) {
+        part->kind = CHAT_TEXT;
+        part->text = json_get_string(v, "text");
+        return part->text.ptr ? OK : refuse_message(d, "content", "a text part needs text");
+    }
+    if (slice_eq(type, SLICE("refusal"))) {
+        part->kind = CHAT_REFUSAL;
+        part->text = json_get_string(v, "refusal");
+        return OK;
+    }
+    if (slice_eq(type, SLICE("image_url"))) {
+        yyjson_val *image = json_get(v, "image_url");
+        struct slice url =
+            yyjson_is_str(image) ? json_string(image) : json_get_string(image, "url");
+        part->kind = CHAT_IMAGE;
+        part->detail = json_get_string(image, "detail");
+        take_url(part, url);
+        return url.len ? OK : refuse_message(d, "content", "an image needs a url");
+    }
+    if (slice_eq(type, SLICE("input_audio"))) {
+        yyjson_val *audio = json_get(v, "input_audio");
+        part->kind = CHAT_AUDIO;
+        part->media_type = json_get_string(audio, "format");
+        part->data = json_get_string(audio, "data");
+        return part->data.len ? OK : refuse_message(d, "content", "audio needs data");
+    }
+    if (slice_eq(type, SLICE("file"))) {
+        return take_file(d, json_get(v, "file"), part);
+    }
+    return refuse_message(d, "content",
+                          "a part is one of text, image_url, input_audio, file, refusal");
+}
+
+/* Content that is a string, a list of parts or nothing, into parts[0..]; room for size_of_content()
+ * of them. */
+static enum err take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
+                             size_t *count)
+{
+    if (json_is_none(content)) {
+        return OK;
+    }
+    if (yyjson_is_str(content)) {
+        parts[(*count)++] = (struct chat_part){.kind = CHAT_TEXT, .text = json_string(content)};
+        return OK;
+    }
+    if (!yyjson_is_arr(content)) {
+        return refuse_message(d, "content", "expected a string or an array of parts");
+    }
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(content, i, max, v)
+    {
+        if (!yyjson_is_obj(v)) {
+            return refuse_message(d, "content", "expected an array of objects");
+        }
+        if (take_part(d, v, &parts[(*count)++])) {
+            return d->failed;
+        }
+    }
+    return OK;
+}
+
+static size_t size_of_content(yyjson_val *content)
+{
+    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
+}
+
+static enum err take_call(struct decoder *d, yyjson_val *call, struct chat_part *part)
+{
+    yyjson_val *function = json_get(call, "function");
+    yyjson_val *custom = json_get(call, "custom");
+    *part = (struct chat_part){.kind = CHAT_TOOL_CALL, .id = json_get_string(call, "id")};
+    part->is_custom = !function && custom;
+    part->name = json_get_string(part->is_custom ? custom : function, "name");
+    yyjson_val *arguments =
+        part->is_custom ? json_get(custom, "input") : json_get(function, "arguments");
+    part->text = json_string(arguments);
+    if (yyjson_is_obj(arguments)) {
+        part->text = json_text(d->arena, arguments); /* servers that do not stringify */
+    }
+    return part->name.ptr ? OK : refuse_message(d, "tool_calls", "a call needs a name");
+}
+
+/* Reasoning in whatever member a compatible server or client puts it. */
+static void take_thinking(yyjson_val *m, struct chat_part *parts, size_t *count)
+{
+    struct slice text = json_get_string(m, "reasoning_content");
+    if (!text.len) {
+        text = json_get_string(m, "reasoning");
+    }
+    if (text.len) {
+        parts[(*count)++] = (struct chat_part){.kind = CHAT_THINKING, .text = text};
+    }
+}
+
+/* thinking + content + refusal + calls + old-style call */
+static size_t size_of_assistant(yyjson_val *m)
+{
+    return 1 + size_of_content(json_get(m, "content")) + 1 +
+           yyjson_arr_size(json_get(m, "tool_calls")) + 1;
+}
+
+static enum err take_assistant(struct decoder *d, yyjson_val *m, struct chat_part *parts,
+                               size_t *count)
+{
+    take_thinking(m, parts, count);
+    if (take_content(d, json_get(m, "content"), parts, count)) {
+        return d->failed;
+    }
+    struct slice refusal = json_get_string(m, "refusal");
+    if (refusal.len) {
+        parts[(*count)++] = (struct chat_part){.kind = CHAT_REFUSAL, .text = refusal};
+    }
+    size_t i, max;
+    yyjson_val *call;
+    yyjson_val *calls = json_get(m, "tool_calls");
+    yyjson_arr_foreach(calls, i, max, call)
+    {
+        if (take_call(d, call, &parts[(*count)++])) {
+            return d->failed;
+        }
+    }
+    yyjson_val *old = json_get(m, "function_call");
+    if (yyjson_is_obj(old)) {
+        parts[(*count)++] = (struct chat_part){.kind = CHAT_TOOL_CALL,
+                                               .name = json_get_string(old, "name"),
+                                               .text = json_get_string(old, "arguments")};
+    }
+    return OK;
+}
+
+static enum err take_result(struct decoder *d, yyjson_val *m, struct chat_message *out)
+{
+    struct chat_part *part = ARENA_NEW(d->arena, struct chat_part);
+    if (!part) {
+        return no_memory(d);
+    }
+    *part = (struct chat_part){.kind = CHAT_TOOL_RESULT, .id = json_get_string(m, "tool_call_id")};
+    part->name = json_get_string(m, "name");
+    yyjson_val *content = json_get(m, "content");
+    part->parts = arena_array(d->arena, size_of_content(content) + 1, sizeof(*part->parts));
+    if (!part->parts) {
+        return no_memory(d);
+    }
+    out->parts = part;
+    out->part_count = 1;
+    return take_content(d, content, part->parts, &part->part_count);
+}
+
+static bool role_of(struct slice name, enum chat_role *out)
+{
+    static const struct {
+        struct slice name;
+        enum chat_role role;
+    } table[] = {
+        {SLICE_INIT("user"), CHAT_USER},     {SLICE_INIT("assistant"), CHAT_ASSISTANT},
+        {SLICE_INIT("system"), CHAT_SYSTEM}, {SLICE_INIT("developer"), CHAT_DEVELOPER},
+        {SLICE_INIT("tool"), CHAT_TOOL},     {SLICE_INIT("function"), CHAT_TOOL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (slice_eq(name, table[i].name)) {
+            *out = table[i].role;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum err take_message(struct decoder *d, yyjson_val *m, struct chat_message *out)
+{
+    if (!yyjson_is_obj(m)) {
+        return refuse_message(d, "", "expected an object");
+    }
+    if (!role_of(json_get_string(m, "role"), &out->role)) {
+        return refuse_message(d, "role",
+                              "expected 'system', 'developer', 'user', 'assistant' or 'tool'");
+    }
+    out->name = json_get_string(m, "name");
+    if (out->role == CHAT_TOOL) {
+        return take_result(d, m, out);
+    }
+    size_t room = out->role == CHAT_ASSISTANT ? size_of_assistant(m)
+                                              : size_of_content(json_get(m, "content"));
+    out->parts = arena_array(d->arena, room + 1, sizeof(*out->parts));
+    if (!out->parts) {
+        return no_memory(d);
+    }
+    if (out->role == CHAT_ASSISTANT) {
+        return take_assistant(d, m, out->parts, &out->part_count);
+    }
+    if (json_is_none(json_get(m, "content"))) {
+        return refuse_message(d, "content", "expected a string or an array of parts");
+    }
+    return take_content(d, json_get(m, "content"), out->parts, &out->part_count);
+}
+
+static enum err take_messages(struct decoder *d, yyjson_val *messages, struct chat_request *out)
+{
+    out->messages = arena_array(d->arena, yyjson_arr_size(messages) + 1, sizeof(*out->messages));
+    if (!out->messages) {
+        return no_memory(d);
+    }
+    size_t i, max;
+    yyjson_val *m;
+    yyjson_arr_foreach(messages, i, max, m)
+    {
+        d->message = i;
+        if (take_message(d, m, &out->messages[out->message_count++])) {
+            return d->failed;
+        }
+    }
+    return OK;
+}
+
+enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct chat_request *out,
+                                struct fault *out_fault)
+{
+    struct decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
+    return take_messages(&d, messages, out);
+}
+
+static void take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
+{
+    struct slice type = json_get_string(v, "type");
+    yyjson_val *body = json_get(v, "function");
+    if (!body && slice_eq(type, SLICE("custom"))) {
+        body = json_get(v, "custom");
+        out->is_custom = true;
+    }
+    if (!body || out->is_custom) {
+        out->raw = json_text(d->arena, v);
+    }
+    out->name = json_get_string(body, "name");
+    out->description = json_get_string(body, "description");
+    out->schema = member_text(d, body, "parameters");
+    out->cache_marker = member_text(d, v, "cache_control");
+    out->has_strict = !json_is_none(json_get(body, "strict"));
+    out->is_strict = json_is_true(json_get(body, "strict"));
+}
+
+/* tools, and functions as it was called before. */
+static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_request *out)
+{
+    yyjson_val *tools = json_get(root, "tools");
+    yyjson_val *functions = json_get(root, "functions");
+    size_t room = yyjson_arr_size(tools) + yyjson_arr_size(functions);
+    if (!room) {
+        return OK;
+    }
+    out->tools = arena_array(d->arena, room, sizeof(*out->tools));
+    if (!out->tools) {
+        return no_memory(d);
+    }
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(tools, i, max, v)
+    {
+        take_tool(d, v, &out->tools[out->tool_count++]);
+    }
+    yyjson_arr_foreach(functions, i, max, v)
+    {
+        out->tools[out->tool_count++] =
+            (struct chat_tool){.name = json_get_string(v, "name"),
+                               .description = json_get_string(v, "description"),
+                               .schema = member_text(d, v, "parameters")};
+    }
+    return OK;
+}
+
+static enum chat_tool_choice choice_word(struct slice word)
+{
+    return slice_eq(word, SLICE("none"))       ? CHAT_CHOICE_NONE
+           : slice_eq(word, SLICE("auto"))     ? CHAT_CHOICE_AUTO
+           : slice_eq(word, SLICE("required")) ? CHAT_CHOICE_REQUIRED
+                                               : CHAT_CHOICE_DEFAULT;
+}
+
+static enum err take_allowed(struct decoder *d, yyjson_val *allowed, struct chat_request *out)
+{
+    yyjson_val *tools = json_get(allowed, "tools");
+    out->tool_choice = choice_word(json_get_string(allowed, "mode"));
+    out->allowed_tools =
+        arena_array(d->arena, yyjson_arr_size(tools) + 1, sizeof(*out->allowed_tools));
+    if (!out->allowed_tools) {
+        return no_memory(d);
+    }
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(tools, i, max, v)
+    {
+        struct slice name = json_get_string(json_get(v, "function"), "name");
+        if (!name.len) {
+            name = json_get_string(json_get(v, "custom"), "name");
+        }
+        out->allowed_tools[out->allowed_tool_count++] = name;
+    }
+    return OK;
+}
+
+static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct chat_request *out)
+{
+    yyjson_val *choice = json_get(root, "tool_choice");
+    if (json_is_none(choice)) {
+        choice = json_get(root, "function_call");
+    }
+    if (yyjson_is_str(choice)) {
+        out->tool_choice = choice_word(json_string(choice));
+        return OK;
+    }
+    if (!yyjson_is_obj(choice)) {
+        return OK;
+    }
+    if (json_get(choice, "allowed_tools")) {
+        return take_allowed(d, json_get(choice, "allowed_tools"), out);
+    }
+    yyjson_val *named = json_get(choice, "function");
+    named = named ? named : json_get(choice, "custom");
+    out->tool_choice = CHAT_CHOICE_NAMED;
+    out->tool_choice_name = json_get_string(named ? named : choice, "name");
+    return OK;
+}
+
+static void take_format(struct decoder *d, yyjson_val *root, struct chat_request *out)
+{
+    yyjson_val *format = json_get(root, "response_format");
+    struct slice type = json_get_string(format, "type");
+    out->format_strict = -1;
+    if (slice_eq(type, SLICE("text"))) {
+        out->format = CHAT_FORMAT_TEXT;
+    } else if (slice_eq(type, SLICE("json_object"))) {
+        out->format = CHAT_FORMAT_JSON;
+    } else if (slice_eq(type, SLICE("json_schema"))) {
+        yyjson_val *schema = json_get(format, "json_schema");
+        yyjson_val *strict = json_get(schema, "strict");
+        out->format = CHAT_FORMAT_SCHEMA;
+        out->format_name = json_get_string(schema, "name");
+        out->format_schema = member_text(d, schema, "schema");
+        out->format_strict = json_is_none(strict) ? -1 : json_is_true(strict);
+    }
+}
+
+static enum err take_stops(struct decoder *d, yyjson_val *root, struct chat_request *out)
+{
+    yyjson_val *stop = json_get(root, "stop");
+    size_t room = yyjson_is_arr(stop) ? yyjson_arr_size(stop) : 1;
+    out->stops = arena_array(d->arena, room + 1, sizeof(*out->stops));
+    if (!out->stops) {
+        return no_memory(d);
+    }
+    if (yyjson_is_str(stop)) {
+        out->stops[out->stop_count++] = json_string(stop);
+    }
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(stop, i, max, v)
+    {
+        if (yyjson_is_str(v)) {
+            out->stops[out->stop_count++] = json_string(v);
+        }
+    }
+    return OK;
+}
+
+static void take_numbers(yyjson_val *root, struct chat_request *out)
+{
+    const struct {
+        const char *name;
+        struct chat_number *to;
+    } numbers[] = {
+        {"max_tokens", &out->max_tokens},
+        {"max_completion_tokens", &out->max_tokens}, /* counts when both are given */
+        {"temperature", &out->temperature},
+        {"top_p", &out->top_p},
+        {"top_k", &out->top_k},
+        {"seed", &out->seed},
+        {"frequency_penalty", &out->frequency_penalty},
+        {"presence_penalty", &out->presence_penalty},
+        {"n", &out->choices},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        struct slice text = json_number(json_get(root, numbers[i].name));
+        if (text.len) {
+            numbers[i].to->text = text;
+        }
+    }
+}
+
+/* What the neutral form has no place for; false and null ask for nothing. */
+static void name_dropped(struct decoder *d, yyjson_val *root)
+{
+    static const char *const names[] = {"logit_bias",
+                                        "logprobs",
+                                        "top_logprobs",
+                                        "audio",
+                                        "modalities",
+                                        "prediction",
+                                        "moderation",
+                                        "store",
+                                        "verbosity",
+                                        "web_search_options",
+                                        "prompt_cache_key",
+                                        "prompt_cache_options",
+                                        "prompt_cache_retention"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        yyjson_val *v = json_get(root, names[i]);
+        if (!json_is_none(v) && !yyjson_is_false(v)) {
+            drop(d, names[i]);
+        }
+    }
+}
+
+enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault)
+{
+    struct decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
+    struct chat_request *r = ARENA_NEW(a, struct chat_request);
+    struct span_fault why = {.at = 0};
+    yyjson_val *root;
+    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    if (!r || ask->op != CHAT_OP_CHAT) {
+        return r ? E_UNSUPPORTED : E_NOMEM;
+    }
+    enum err e = json_parse(a, ask->body, &root, &why);
+    if (e) {
+        openai_refuse(a, out_fault, NULL, NULL, "The body cannot be read: %s at byte %zu.",
+                      why.what ? why.what : "it is too large", why.at);
+        return e;
+    }
+    r->model = ask->model;
+    r->is_stream = ask->is_stream;
+    r->wants_usage = ask->wants_usage;
+    yyjson_val *parallel = json_get(root, "parallel_tool_calls");
+    r->parallel_tool_calls = json_is_none(parallel) ? -1 : json_is_true(parallel);
+    r->reasoning_effort = json_get_string(root, "reasoning_effort");
+    r->service_tier = json_get_string(root, "service_tier");
+    r->user = ask->user;
+    r->metadata = member_text(&d, root, "metadata");
+    take_numbers(root, r);
+    take_format(&d, root, r);
+    name_dropped(&d, root);
+    if (take_messages(&d, json_get(root, "messages"), r) || take_tools(&d, root, r) ||
+        take_tool_choice(&d, root, r) || take_stops(&d, root, r)) {
+        return d.failed;
+    }
+    r->dropped = text_slice(&d.dropped);
+    ask->neutral = r;
+    return d.dropped.is_full ? E_NOMEM : OK;
+}
+
+static enum err take_choice(struct decoder *d, yyjson_val *v, struct chat_choice *out)
+{
+    yyjson_val *m = json_get(v, "message");
+    struct slice text = json_get_string(v, "text"); /* completions */
+    out->finish = openai_finish(json_get_string(v, "finish_reason"));
+    out->parts = arena_array(d->arena, size_of_assistant(m) + 1, sizeof(*out->parts));
+    if (!out->parts) {
+        return no_memory(d);
+    }
+    if (text.ptr) {
+        out->parts[out->part_count++] = (struct chat_part){.kind = CHAT_TEXT, .text = text};
+    }
+    yyjson_val *content = json_get(m, "content");
+    if (!yyjson_is_arr(content)) {
+        return take_assistant(d, m, out->parts, &out->part_count);
+    }
+    /* Mistral answers in parts: thinking holds parts itself. */
+    size_t i, max;
+    yyjson_val *part;
+    yyjson_arr_foreach(content, i, max, part)
+    {
+        yyjson_val *thinking = json_get(part, "thinking");
+        struct slice first =
+            json_get_string(thinking ? yyjson_arr_get_first(thinking) : part, "text");
+        out->parts[out->part_count++] =
+            (struct chat_part){.kind = thinking ? CHAT_THINKING : CHAT_TEXT, .text = first};
+    }
+    yyjson_val *call;
+    yyjson_val *calls = json_get(m, "tool_calls");
+    yyjson_arr_foreach(calls, i, max, call)
+    {
+        if (take_call(d, call, &out->parts[out->part_count++])) {
+            return d->failed;
+        }
+    }
+    return OK;
+}
+
+enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out)
+{
+    struct fault unused = {.kind = FAULT_NONE};
+    struct decoder d = {.arena = a, .fault = &unused, .dropped = text_growing(a)};
+    yyjson_val *root;
+    enum err e = json_parse(a, slice_trim(body), &root, NULL);
+    if (e || !yyjson_is_obj(root)) {
+        return e ? e : E_SYNTAX;
+    }
+    yyjson_val *choices = json_get(root, "choices");
+    if (!yyjson_is_arr(choices)) {
+        return E_SYNTAX;
+    }
+    *out = (struct chat_response){.id = json_get_string(root, "id"),
+                                  .model = json_get_string(root, "model"),
+                                  .service_tier = json_get_string(root, "service_tier")};
+    (void)json_i64(json_get(root, "created"), &out->created_unix_s);
+    out->choices = arena_array(a, yyjson_arr_size(choices) + 1, sizeof(*out->choices));
+    if (!out->choices) {
+        return E_NOMEM;
+    }
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(choices, i, max, v)
+    {
+        if (take_choice(&d, v, &out->choices[out->choice_count++])) {
+            return d.failed;
+        }
+    }
+    struct event_look look;
+    e = openai_look(SLICE_NONE, slice_trim(body), &look);
+    if (!e && look.usage.len) {
+        openai_read_usage(look.usage, &out->usage);
+        out->has_usage = out->usage.is_known;
+    }
+    return e;
+}

@@ -1,0 +1,385 @@
+#include "core/check.h"
+#include "dialect/openai.h"
+
+#include <assert.h>
+
+enum { CONTENT_DEPTH_MAX = 6 }; /* delta, tool_calls, call, function, arguments and one to spare */
+
+static inline struct slice key_of(const struct span *m)
+{
+    return m->is_key_plain ? slice_of(m->key.ptr + 1, m->key.len - 2) : SLICE_NONE;
+}
+
+/* A count of tokens: negative and absent are 0; a fraction, which nobody should send, is cut. */
+static int64_t count_of(const struct span *s)
+{
+    int64_t value = 0;
+    if (s->kind != SPAN_NUMBER) {
+        return 0;
+    }
+    size_t whole = 0;
+    while (whole < s->value.len && s->value.ptr[whole] >= '0' && s->value.ptr[whole] <= '9') {
+        whole++;
+    }
+    return whole && slice_to_i64(slice_head(s->value, whole), &value) ? value : 0;
+}
+
+/* The sum of details that differ in name only. */
+static int64_t detail(const struct span *object, const struct span_name name)
+{
+    struct span found;
+    struct span_object o;
+    if (object->kind != SPAN_OBJECT || spans_scan(object->value, &name, 1, &found, &o)) {
+        return 0;
+    }
+    return count_of(&found);
+}
+
+enum usage_member {
+    U_PROMPT,
+    U_COMPLETION,
+    U_TOTAL,
+    U_PROMPT_DETAILS,
+    U_COMPLETION_DETAILS,
+    U_INPUT, /* newer servers name them as the Responses API does */
+    U_OUTPUT,
+    U_CACHE_HIT, /* DeepSeek beside or instead of the details */
+    U_COUNT
+};
+
+static const struct span_name usage_names[U_COUNT] = {
+    [U_PROMPT] = {SLICE_INIT("prompt_tokens"), false},
+    [U_COMPLETION] = {SLICE_INIT("completion_tokens"), false},
+    [U_TOTAL] = {SLICE_INIT("total_tokens"), false},
+    [U_PROMPT_DETAILS] = {SLICE_INIT("prompt_tokens_details"), false},
+    [U_COMPLETION_DETAILS] = {SLICE_INIT("completion_tokens_details"), false},
+    [U_INPUT] = {SLICE_INIT("input_tokens"), false},
+    [U_OUTPUT] = {SLICE_INIT("output_tokens"), false},
+    [U_CACHE_HIT] = {SLICE_INIT("prompt_cache_hit_tokens"), false},
+};
+
+/* Every token once: prompt_tokens includes what the cache read and wrote; completion_tokens
+ * includes reasoning, save at servers (xAI) whose total shows that it does not. */
+void openai_read_usage(struct slice usage, struct usage *out)
+{
+    struct span u[U_COUNT];
+    struct span_object o;
+    *out = (struct usage){.is_known = false};
+    if (spans_scan(usage, usage_names, U_COUNT, u, &o)) {
+        return;
+    }
+    const struct span_name cached = {SLICE_INIT("cached_tokens"), false};
+    const struct span_name written = {SLICE_INIT("cache_write_tokens"), false};
+    const struct span_name thought = {SLICE_INIT("reasoning_tokens"), false};
+    int64_t prompt = i64_max(count_of(&u[U_PROMPT]), count_of(&u[U_INPUT]));
+    int64_t completion = i64_max(count_of(&u[U_COMPLETION]), count_of(&u[U_OUTPUT]));
+    int64_t total = count_of(&u[U_TOTAL]);
+    int64_t read = i64_max(detail(&u[U_PROMPT_DETAILS], cached), count_of(&u[U_CACHE_HIT]));
+    int64_t reasoning = detail(&u[U_COMPLETION_DETAILS], thought);
+    bool has_prompt = u[U_PROMPT].kind == SPAN_NUMBER || u[U_INPUT].kind == SPAN_NUMBER;
+    if (!has_prompt && total > completion) {
+        prompt = total - completion;
+    }
+    out->cache_read = i64_min(read, prompt);
+    out->cache_write_5m = i64_min(detail(&u[U_PROMPT_DETAILS], written), prompt - out->cache_read);
+    out->input = prompt - out->cache_read - out->cache_write_5m;
+    int64_t sum = i64_add_sat(prompt, completion);
+    bool is_beside = reasoning > completion || (reasoning && i64_add_sat(sum, reasoning) == total);
+    out->reasoning = reasoning;
+    out->output = is_beside ? completion : completion - reasoning;
+    sum = is_beside ? i64_add_sat(sum, reasoning) : sum;
+    out->total_reported = total > sum ? total : 0;
+    out->is_known = has_prompt || u[U_COMPLETION].kind == SPAN_NUMBER ||
+                    u[U_OUTPUT].kind == SPAN_NUMBER || u[U_TOTAL].kind == SPAN_NUMBER;
+}
+
+enum chat_finish openai_finish(struct slice text)
+{
+    static const struct {
+        struct slice name;
+        enum chat_finish finish;
+    } table[] = {
+        {SLICE_INIT("stop"), CHAT_FINISH_STOP},
+        {SLICE_INIT("length"), CHAT_FINISH_LENGTH},
+        {SLICE_INIT("tool_calls"), CHAT_FINISH_TOOL_CALLS},
+        {SLICE_INIT("function_call"), CHAT_FINISH_TOOL_CALLS},
+        {SLICE_INIT("content_filter"), CHAT_FINISH_FILTER},
+        {SLICE_INIT("model_length"), CHAT_FINISH_LENGTH}, /* Mistral */
+        {SLICE_INIT("max_tokens"), CHAT_FINISH_LENGTH},
+        {SLICE_INIT("error"), CHAT_FINISH_ERROR},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (slice_eq(text, table[i].name)) {
+            return table[i].finish;
+        }
+    }
+    return text.len ? CHAT_FINISH_STOP : CHAT_FINISH_NONE; /* eos, eos_token, stop_sequence ... */
+}
+
+struct slice openai_finish_name(enum chat_finish finish)
+{
+    switch (finish) {
+    case CHAT_FINISH_NONE: return SLICE_NONE;
+    case CHAT_FINISH_STOP: return SLICE("stop");
+    case CHAT_FINISH_LENGTH: return SLICE("length");
+    case CHAT_FINISH_TOOL_CALLS: return SLICE("tool_calls");
+    case CHAT_FINISH_FILTER: return SLICE("content_filter");
+    case CHAT_FINISH_ERROR: return SLICE("error");
+    }
+    return SLICE_NONE;
+}
+
+static bool is_one_of(struct slice s, const struct slice *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(s, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Bytes of text in a delta or message: its content in whatever form, reasoning, refusal, and tool
+ * calls down to their arguments. */
+static int64_t content_bytes(struct slice container, int depth)
+{
+    static const struct slice texts[] = {SLICE_INIT("content"),   SLICE_INIT("reasoning_content"),
+                                         SLICE_INIT("reasoning"), SLICE_INIT("refusal"),
+                                         SLICE_INIT("arguments"), SLICE_INIT("text"),
+                                         SLICE_INIT("thinking"),  SLICE_INIT("input"),
+                                         SLICE_INIT("name"),      SLICE_INIT("transcript")};
+    static const struct slice containers[] = {SLICE_INIT("content"),  SLICE_INIT("tool_calls"),
+                                              SLICE_INIT("function"), SLICE_INIT("custom"),
+                                              SLICE_INIT("thinking"), SLICE_INIT("function_call"),
+                                              SLICE_INIT("audio")};
+    struct span_cursor c;
+    struct span m;
+    int64_t bytes = 0;
+    if (depth == CONTENT_DEPTH_MAX || span_open(&c, container)) {
+        return 0;
+    }
+    while (span_next(&c, &m) == SPAN_ITEM) {
+        struct slice key = c.is_object ? key_of(&m) : SLICE("content");
+        if (m.kind == SPAN_STRING && m.value.len > 2 && is_one_of(key, texts, ARRAY_LEN(texts))) {
+            bytes += (int64_t)m.value.len - 2;
+        } else if ((m.kind == SPAN_OBJECT || m.kind == SPAN_ARRAY) &&
+                   is_one_of(key, containers, ARRAY_LEN(containers))) {
+            bytes += content_bytes(m.value, depth + 1);
+        }
+    }
+    return bytes;
+}
+
+static void look_choice(struct slice choice, struct event_look *out)
+{
+    struct span_cursor c;
+    struct span m;
+    int64_t index = 0;
+    enum chat_finish finish = CHAT_FINISH_NONE;
+    if (span_open(&c, choice) || !c.is_object) {
+        return;
+    }
+    while (span_next(&c, &m) == SPAN_ITEM) {
+        struct slice key = key_of(&m);
+        if (m.kind == SPAN_OBJECT &&
+            (slice_eq(key, SLICE("delta")) || slice_eq(key, SLICE("message")))) {
+            out->output_bytes += content_bytes(m.value, 0);
+        } else if (m.kind == SPAN_STRING && slice_eq(key, SLICE("text"))) {
+            out->output_bytes += (int64_t)m.value.len - 2;
+        } else if (m.kind == SPAN_STRING && slice_eq(key, SLICE("finish_reason"))) {
+            finish = openai_finish(span_plain(&m));
+        } else if (slice_eq(key, SLICE("index"))) {
+            index = i64_min(count_of(&m), 63);
+        }
+    }
+    out->choice_count++;
+    out->seen |= (uint64_t)1 << index;
+    if (finish != CHAT_FINISH_NONE) {
+        out->finished |= (uint64_t)1 << index;
+        out->finish = finish;
+    }
+}
+
+static void look_choices(struct slice choices, struct event_look *out)
+{
+    struct span_cursor c;
+    struct span m;
+    if (span_open(&c, choices)) {
+        return;
+    }
+    while (span_next(&c, &m) == SPAN_ITEM) {
+        if (m.kind == SPAN_OBJECT) {
+            look_choice(m.value, out);
+        }
+    }
+}
+
+/* The member with one comma, the one before it if there is one. */
+static struct slice with_comma(struct slice object, const struct span *m)
+{
+    const char *start = m->key.ptr;
+    const char *stop = m->value.ptr + m->value.len;
+    const char *p = start - 1;
+    while (p > object.ptr && *p != ',' && *p != '{') {
+        p--;
+    }
+    if (*p == ',') {
+        start = p;
+    } else {
+        const char *end = object.ptr + object.len;
+        while (stop < end && *stop != ',' && *stop != '}') {
+            stop++;
+        }
+        stop += stop < end && *stop == ',';
+    }
+    return slice_of(start, (size_t)(stop - start));
+}
+
+/* Members that carry something of their own in chunks without choices. */
+static bool is_own_matter(struct slice key)
+{
+    static const struct slice names[] = {SLICE_INIT("moderation"),
+                                         SLICE_INIT("prompt_filter_results")};
+    return is_one_of(key, names, ARRAY_LEN(names));
+}
+
+/* Groq hides usage in an object of its own. */
+static struct slice groq_usage(struct slice x_groq)
+{
+    const struct span_name name = {SLICE_INIT("usage"), false};
+    struct span found;
+    struct span_object o;
+    if (spans_scan(x_groq, &name, 1, &found, &o) || found.kind != SPAN_OBJECT) {
+        return SLICE_NONE;
+    }
+    return found.value;
+}
+
+struct top {
+    struct span usage, error, choices;
+    struct slice groq;
+    bool has_own_matter, has_error_flag;
+};
+
+static HOT void note_top(const struct span *m, struct top *top, struct event_look *out)
+{
+    struct slice key = key_of(m);
+    switch (key.len) {
+    case 5:
+        if (slice_eq(key, SLICE("usage"))) {
+            top->usage = *m;
+        } else if (slice_eq(key, SLICE("error"))) {
+            top->error = *m;
+        } else if (slice_eq(key, SLICE("model")) && m->is_string_plain) {
+            out->model = span_plain(m);
+        }
+        break;
+    case 6:
+        if (slice_eq(key, SLICE("x_groq")) && m->kind == SPAN_OBJECT) {
+            top->groq = groq_usage(m->value);
+        } else if (slice_eq(key, SLICE("object"))) {
+            top->has_error_flag = span_string_is(m, SLICE("error")); /* old vLLM */
+        }
+        break;
+    case 7:
+        if (slice_eq(key, SLICE("choices"))) {
+            top->choices = *m;
+        }
+        break;
+    default:
+        top->has_own_matter = top->has_own_matter || (m->kind != SPAN_NULL && is_own_matter(key));
+        break;
+    }
+}
+
+HOT enum err openai_look(struct slice name, struct slice data, struct event_look *out)
+{
+    struct span_cursor c;
+    struct span m;
+    struct top top = {.groq = SLICE_NONE};
+    enum span_step step;
+    *out = (struct event_look){.is_done = slice_eq(data, SLICE("[DONE]"))};
+    if (out->is_done) {
+        return OK;
+    }
+    if (span_open(&c, data) || !c.is_object) {
+        return E_SYNTAX;
+    }
+    while ((step = span_next(&c, &m)) == SPAN_ITEM) {
+        note_top(&m, &top, out);
+    }
+    if (step == SPAN_BAD) {
+        return (enum err)c.failed;
+    }
+    if (top.choices.kind == SPAN_ARRAY) {
+        look_choices(top.choices.value, out);
+    }
+    out->is_error =
+        span_is_given(&top.error) || top.has_error_flag || slice_eq(name, SLICE("error"));
+    out->error = span_is_given(&top.error) ? top.error.value : out->is_error ? data : SLICE_NONE;
+    out->usage = top.usage.kind == SPAN_OBJECT ? top.usage.value : top.groq;
+    if (top.usage.kind == SPAN_NULL || top.usage.kind == SPAN_OBJECT) {
+        out->hideable = with_comma(data, &top.usage);
+    }
+    out->is_usage_only = top.usage.kind == SPAN_OBJECT && out->choice_count == 0 &&
+                         !top.has_own_matter && !out->is_error;
+    return OK;
+}
+
+struct slice openai_error_message(struct arena *a, struct slice error)
+{
+    static const struct span_name names[] = {{SLICE_INIT("message"), false},
+                                             {SLICE_INIT("detail"), false},
+                                             {SLICE_INIT("error"), false}};
+    struct span found[ARRAY_LEN(names)];
+    struct span_object o;
+    if (error.len >= 2 && error.ptr[0] == '"') {
+        char *out = arena_alloc(a, error.len);
+        return out ? slice_of(out, span_unescape(error, out)) : SLICE_NONE;
+    }
+    if (spans_scan(error, names, ARRAY_LEN(names), found, &o) == OK) {
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+            if (found[i].kind == SPAN_STRING) {
+                return openai_error_message(a, found[i].value);
+            }
+        }
+    }
+    return arena_dup(a, error);
+}
+
+enum err openai_observe(struct arena *a, enum chat_operation op, struct slice body,
+                        struct outcome *out)
+{
+    static const struct span_name list[] = {{SLICE_INIT("data"), false},
+                                            {SLICE_INIT("results"), false}};
+    struct event_look look;
+    struct slice text = slice_trim(body);
+    if (openai_look(SLICE_NONE, text, &look) || look.is_done) {
+        return E_SYNTAX;
+    }
+    *out = (struct outcome){.is_complete = true, .finish = look.finish};
+    out->has_usage = look.usage.len != 0;
+    if (out->has_usage) {
+        openai_read_usage(look.usage, &out->usage);
+        out->has_usage = out->usage.is_known;
+    }
+    out->output_bytes = look.output_bytes;
+    out->has_content = look.output_bytes > 0;
+    out->is_error = look.is_error;
+    if (look.is_error) {
+        out->error = openai_error_message(a, look.error);
+    }
+    out->model = arena_dup(a, look.model);
+    out->is_empty = look.choice_count == 0;
+    if (op == CHAT_OP_EMBEDDING || op == CHAT_OP_MODERATION) {
+        struct span found[ARRAY_LEN(list)];
+        struct span_object o;
+        struct span_cursor c;
+        struct span m;
+        const struct span *items = &found[op == CHAT_OP_EMBEDDING ? 0 : 1];
+        out->is_empty = spans_scan(text, list, ARRAY_LEN(list), found, &o) ||
+                        items->kind != SPAN_ARRAY || span_open(&c, items->value) ||
+                        span_next(&c, &m) != SPAN_ITEM;
+    }
+    return out->model.ptr ? OK : E_NOMEM;
+}

@@ -1,0 +1,315 @@
+/* The stream engine: events of a provider to bytes for a client.
+ *
+ *   same dialect   events pass as they are; neighbours in the input go out in one call
+ *   two dialects   event -> chunks -> bytes, through the scratch arena, reset after each event
+ *
+ * The terminal event always goes out alone, so that the books are closed before it is sent.
+ */
+#include "core/check.h"
+#include "dialect/openai.h"
+
+#include <assert.h>
+
+enum { SCRATCH_PER_EVENT_BYTE = 16, SCRATCH_LEAST_BYTES = 65536 };
+
+struct dialect_stream {
+    struct stream_options o;
+    struct arena *arena;     /* the exchange's */
+    struct arena scratch;    /* holds nothing between calls */
+    struct outcome *outcome; /* borrowed */
+    struct sse sse;
+    struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
+    struct slice run; /* events that pass, side by side in `in`, not yet sent */
+    unsigned run_flags;
+    uint64_t seen, finished; /* choices, as in struct event_look */
+    struct text text;        /* translation: text of choice 0 */
+    struct stream_encoder encoder;
+    bool is_begun;  /* translation: an event was decoded */
+    bool is_ending; /* dialect_stream_end(): the event at hand may lack its blank line */
+    bool is_over;   /* the terminal event went out */
+};
+
+static enum err flush(struct dialect_stream *s)
+{
+    struct slice run = s->run;
+    unsigned flags = s->run_flags;
+    s->run = SLICE_NONE;
+    s->run_flags = 0;
+    return run.len ? s->o.on_bytes(s->o.ctx, run, flags) : OK;
+}
+
+/* Sends bytes of the input, now or with their neighbours. */
+static HOT enum err pass(struct dialect_stream *s, struct slice bytes, unsigned flags)
+{
+    bool is_input = bytes.ptr >= s->in.ptr && bytes.ptr < s->in.ptr + s->in.len;
+    if (is_input && s->run.len && s->run.ptr + s->run.len == bytes.ptr) {
+        s->run.len += bytes.len;
+        s->run_flags |= flags;
+        return OK;
+    }
+    enum err e = flush(s);
+    if (e || bytes.len == 0) {
+        return e;
+    }
+    s->run = bytes;
+    s->run_flags = flags;
+    return is_input ? OK : flush(s); /* the tail's buffer moves on */
+}
+
+static enum err pass_alone(struct dialect_stream *s, struct slice bytes, unsigned flags)
+{
+    enum err e = flush(s);
+    return e ? e : s->o.on_bytes(s->o.ctx, bytes, flags);
+}
+
+/* What the event says goes into the outcome; the last usage counts (some report on every event). */
+static HOT enum err note(struct dialect_stream *s, const struct event_look *look)
+{
+    struct outcome *out = s->outcome;
+    s->seen |= look->seen;
+    s->finished |= look->finished;
+    if (look->finish != CHAT_FINISH_NONE) {
+        out->finish = look->finish;
+    }
+    if (look->output_bytes) {
+        out->output_bytes = i64_add_sat(out->output_bytes, look->output_bytes);
+        out->output_events++;
+        out->has_content = true;
+    }
+    if (look->usage.len) {
+        struct usage usage;
+        s->o.provider->events->read_usage(look->usage, &usage);
+        if (usage.is_known) {
+            out->usage = usage;
+            out->has_usage = true;
+        }
+    }
+    if (look->model.len && !out->model.len) {
+        out->model = arena_dup(s->arena, look->model);
+        if (!out->model.ptr) {
+            return E_NOMEM;
+        }
+    }
+    if (look->is_error && !out->is_error) {
+        out->is_error = true;
+        out->error = openai_error_message(s->arena, look->error);
+    }
+    return OK;
+}
+
+/* Without the hideable bytes. Data of one line lies in raw and is cut there; data of several lines
+ * is written anew on one. */
+static enum err pass_hidden(struct dialect_stream *s, const struct sse_event *e, struct slice data,
+                            struct slice hide, unsigned flags)
+{
+    if (e->data_lines == 1) {
+        struct slice before = slice_of(e->raw.ptr, (size_t)(hide.ptr - e->raw.ptr));
+        const char *rest = hide.ptr + hide.len;
+        enum err err = pass(s, before, flags);
+        return err ? err : pass(s, slice_of(rest, (size_t)(e->raw.ptr + e->raw.len - rest)), flags);
+    }
+    struct text t = text_growing(&s->scratch);
+    size_t before = (size_t)(hide.ptr - data.ptr);
+    TEXT_ADD(&t, "data: ");
+    text_add(&t, slice_head(data, before));
+    text_add(&t, slice_from(data, before + hide.len));
+    for (size_t i = 0; i < t.len; i++) {
+        if (t.ptr[i] == '\n') {
+            t.ptr[i] = ' '; /* between tokens; strings hold none */
+        }
+    }
+    TEXT_ADD(&t, "\n\n");
+    enum err err = t.is_full ? E_NOMEM : pass_alone(s, text_slice(&t), flags);
+    arena_reset(&s->scratch);
+    return err;
+}
+
+static bool has_blank_line(struct slice raw)
+{
+    return slice_ends(raw, SLICE("\n\n")) || slice_ends(raw, SLICE("\r\r")) ||
+           slice_ends(raw, SLICE("\n\r\n")) || slice_ends(raw, SLICE("\n\r")) ||
+           slice_ends(raw, SLICE("\r\n\n"));
+}
+
+static enum err finish_same(struct dialect_stream *s, struct slice raw)
+{
+    s->is_over = true;
+    s->outcome->is_complete = true;
+    return pass_alone(s, has_blank_line(raw) ? raw : s->o.provider->events->done, STREAM_TERMINAL);
+}
+
+/* Unknown fields are to be ignored (WHATWG HTML 9.2.6), but a page or a bare JSON body is no event
+ * stream. */
+static bool is_foreign(struct slice odd)
+{
+    struct slice line = slice_trim(odd);
+    return slice_find(line, ':') == line.len || strchr("<{[", line.ptr[0]) != NULL;
+}
+
+/* A line that names itself an error instead of a field (older llama.cpp). */
+static enum err note_odd_error(struct dialect_stream *s, struct slice odd)
+{
+    const struct event_look look = {.is_error = true, .error = slice_trim(slice_from(odd, 6))};
+    return note(s, &look);
+}
+
+/* No data: comments, stray lines and unknown fields pass. */
+static enum err relay_other(struct dialect_stream *s, const struct sse_event *e)
+{
+    if (slice_starts(e->odd, SLICE("error:"))) {
+        enum err err = note_odd_error(s, e->odd);
+        return err ? err : pass_alone(s, e->raw, STREAM_ERROR);
+    }
+    return e->odd.len && is_foreign(e->odd) ? E_SYNTAX : pass(s, e->raw, 0);
+}
+
+static HOT enum err relay_event(void *ctx, const struct sse_event *e)
+{
+    struct dialect_stream *s = ctx;
+    struct slice data = slice_trim(e->data);
+    struct event_look look;
+    if (s->is_over) {
+        return OK; /* nothing counts after the terminal event */
+    }
+    if (e->data_lines == 0) {
+        return relay_other(s, e);
+    }
+    if (data.len == 0) {
+        return pass(s, e->raw, 0);
+    }
+    enum err err = s->o.provider->events->look(e->name, data, &look);
+    if (err) {
+        return err;
+    }
+    if (look.is_done) {
+        return finish_same(s, e->raw);
+    }
+    err = note(s, &look);
+    if (err) {
+        return err;
+    }
+    if (look.is_error) {
+        return pass_alone(s, e->raw, STREAM_ERROR);
+    }
+    unsigned flags = look.output_bytes ? STREAM_CONTENT : 0;
+    if (s->o.hides_usage && look.is_usage_only) {
+        return OK;
+    }
+    err = s->o.hides_usage && look.hideable.len ? pass_hidden(s, e, data, look.hideable, flags)
+                                                : pass(s, e->raw, flags);
+    return err || !s->is_ending || has_blank_line(e->raw) ? err : pass(s, SLICE("\n\n"), 0);
+}
+
+static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
+{
+    struct dialect_stream *s = ctx;
+    if (chunk->kind == CHAT_CHUNK_END) {
+        s->is_over = true;
+        s->outcome->is_complete = true;
+    }
+    return s->o.client->events->encode(&s->encoder, chunk);
+}
+
+static enum err translate_data(struct dialect_stream *s, struct slice name, struct slice data)
+{
+    struct event_look look;
+    enum err err = s->o.provider->events->look(name, data, &look);
+    if (!err && !look.is_done) {
+        err = note(s, &look);
+    }
+    if (!err && look.is_error) {
+        const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
+        err = on_chunk(s, &chunk);
+    } else if (!err) {
+        err = s->o.provider->events->decode(&s->scratch, data, !s->is_begun, on_chunk, s);
+        s->is_begun = true;
+    }
+    arena_reset(&s->scratch);
+    return err;
+}
+
+static enum err translate_event(void *ctx, const struct sse_event *e)
+{
+    struct dialect_stream *s = ctx;
+    struct slice data = slice_trim(e->data);
+    if (s->is_over) {
+        return OK;
+    }
+    if (data.len) {
+        return translate_data(s, e->name, data);
+    }
+    if (!slice_starts(e->odd, SLICE("error:"))) {
+        return e->odd.len && is_foreign(e->odd) ? E_SYNTAX : OK;
+    }
+    enum err err = note_odd_error(s, e->odd);
+    const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
+    return err ? err : on_chunk(s, &chunk);
+}
+
+enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
+                            struct outcome *outcome, struct dialect_stream **out)
+{
+    struct dialect_stream *s = ARENA_NEW(a, struct dialect_stream);
+    bool is_same = dialect_is_same(o->client, o->provider);
+    size_t scratch;
+    if (!s) {
+        return E_NOMEM;
+    }
+    assert(o->on_bytes && o->provider->events->look);
+    if (!is_same && !o->client->events->encode) {
+        return E_UNSUPPORTED;
+    }
+    if (!size_mul(o->event_max_bytes, SCRATCH_PER_EVENT_BYTE, &scratch) ||
+        !size_add(scratch, SCRATCH_LEAST_BYTES, &scratch)) {
+        return E_RANGE;
+    }
+    s->o = *o;
+    s->arena = a;
+    s->outcome = outcome;
+    s->text = text_growing(a);
+    arena_init(&s->scratch, a->pool, scratch);
+    *outcome = (struct outcome){.finish = CHAT_FINISH_NONE};
+    s->encoder = (struct stream_encoder){
+        .options = &s->o, .text = &s->text, .scratch = &s->scratch, .outcome = outcome};
+    sse_init(&s->sse, a, o->event_max_bytes, is_same ? relay_event : translate_event, s);
+    *out = s;
+    return OK;
+}
+
+HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
+{
+    s->in = in;
+    enum err e = sse_feed(&s->sse, in);
+    enum err sent = flush(s); /* what is whole goes out, whatever follows it */
+    s->in = SLICE_NONE;
+    return e ? e : sent;
+}
+
+enum err dialect_stream_end(struct dialect_stream *s)
+{
+    s->is_ending = true;
+    enum err e = sse_end(&s->sse);
+    enum err sent = flush(s);
+    if (e || sent) {
+        return e == E_SYNTAX || e == E_LIMIT ? E_EOF : e ? e : sent; /* half an event is a cut */
+    }
+    if (s->is_over) {
+        return OK;
+    }
+    bool is_finished = s->seen && s->finished == s->seen && !(s->seen >> 63);
+    if (!is_finished || s->outcome->is_error) {
+        return E_EOF;
+    }
+    if (dialect_is_same(s->o.client, s->o.provider)) {
+        return finish_same(s, s->o.provider->events->done);
+    }
+    struct chat_chunk chunk = {.kind = CHAT_CHUNK_END};
+    e = on_chunk(s, &chunk);
+    arena_reset(&s->scratch);
+    return e;
+}
+
+struct slice dialect_stream_text(const struct dialect_stream *s)
+{
+    return text_slice(&s->text);
+}

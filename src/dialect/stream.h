@@ -1,0 +1,55 @@
+/* dialect/stream.h -- private to src/dialect: what the stream engine asks of a dialect. */
+#ifndef DIALECT_STREAM_H
+#define DIALECT_STREAM_H
+
+#include "dialect/dialect.h"
+#include "wire/sse.h"
+
+/* What one event of a provider says, found without building a tree. Slices are borrowed from its
+ * data. */
+struct event_look {
+    bool is_done;          /* the terminal event */
+    bool is_error;         /* an error object */
+    struct slice error;    /* its message, as JSON text with quotes where it is a string */
+    struct slice model;    /* unquoted; only when it has no escape */
+    struct slice usage;    /* the usage object; empty when absent or null */
+    struct slice hideable; /* bytes of data to leave out so that no usage is seen; empty: none */
+    bool is_usage_only;    /* nothing else in it */
+    uint64_t seen;         /* bit i: choice i is in it; bit 63 stands for all from 63 on */
+    uint64_t finished;     /* bit i: choice i ends here */
+    enum chat_finish finish;
+    size_t choice_count;
+    int64_t output_bytes; /* of content, escapes counted as spelled */
+};
+
+struct stream_encoder {
+    const struct stream_options *options;
+    struct text *text;       /* of choice 0 so far; the encoder appends */
+    struct arena *scratch;   /* reset after each event */
+    struct outcome *outcome; /* complete up to the chunk at hand */
+};
+
+struct dialect_events {
+    /* --- provider side --- */
+    /* E_SYNTAX: the data is not this dialect's. */
+    enum err (*look)(struct slice name, struct slice data, struct event_look *out);
+    void (*read_usage)(struct slice usage, struct usage *out);
+    /* One event that is no error as chunks, in order; is_first: nothing came before. */
+    enum err (*decode)(struct arena *scratch, struct slice data, bool is_first,
+                       chat_chunk_fn on_chunk, void *ctx);
+    struct slice done; /* the terminal event, made when a provider leaves it out */
+    /* --- client side --- */
+    /* A chunk as bytes through options->on_bytes. NULL: only for the same dialect. */
+    enum err (*encode)(struct stream_encoder *encoder, const struct chat_chunk *chunk);
+    /* --- stored answers --- */
+    enum err (*to_body)(struct arena *a, enum chat_operation op, struct slice events,
+                        struct slice *out_body);
+    enum err (*to_events)(struct arena *a, enum chat_operation op, struct slice body,
+                          bool wants_usage, struct slice *out_events);
+};
+
+/* Runs the whole stream in events through on_event; E_SYNTAX when it does not end cleanly. */
+MUST_USE enum err events_walk(struct arena *a, struct slice events, sse_event_fn on_event,
+                              void *ctx);
+
+#endif
