@@ -3,13 +3,12 @@
  *   load --port P --request FILE [--connections C] [--seconds S] [--requests N] [--stagger MS]
  *        [--status 200] [--hold answered|events|blocked]
  *
- * Each connection sends the request, reads the whole answer, checks its status and that its body
- * has the length of the first one, and sends again, until the time or the number of requests is up.
- * Events of event streams are counted. One JSON line is printed at the end.
+ * Each connection sends the request, reads the whole answer, checks its status and that it is as
+ * long as the first one (an event stream: has as many events), and sends again, until the time or
+ * the number of requests is up. One JSON line is printed at the end.
  *
  * With --hold every connection does one request and then stays: "answered" after the whole answer,
- * "events" while the stream goes on (read and dropped), "blocked" without reading after the head. A
- * line
+ * "events" while the stream goes on (read and dropped), "blocked" without reading after the head.
  * {"holding": C} is printed when all are there, and the end of standard input ends it.
  */
 #define _GNU_SOURCE
@@ -60,7 +59,7 @@ struct conn {
     bool held; /* counted in holding */
     size_t out_at;
     size_t body_left;
-    size_t body_len;
+    size_t body_len; /* bytes, or events of a chunked answer: a proxy may cut chunks anew */
     int64_t sent_ns;
     int64_t start_ns;
     size_t head_len;
@@ -219,15 +218,25 @@ static bool read_head(struct load *l, struct conn *c)
     return length != NULL || c->chunked;
 }
 
-static uint64_t count_events(const char *p, size_t n)
+static size_t count_in(const char *p, size_t n)
 {
-    uint64_t found = 0;
+    size_t found = 0;
     const char *end = p + n;
     while ((p = memmem(p, (size_t)(end - p), "data:", 5)) != NULL) {
         found++;
         p += 5;
     }
     return found;
+}
+
+/* Also those that two reads have cut in two: tail still holds the bytes before p. */
+static size_t count_events(const struct conn *c, const char *p, size_t n)
+{
+    char seam[8];
+    size_t more = n < 4 ? n : 4;
+    memcpy(seam, c->tail + 4, 4);
+    memcpy(seam + 4, p, more);
+    return count_in(seam, 4 + more) + count_in(p, n);
 }
 
 static bool chunked_end(struct conn *c, const char *p, size_t n)
@@ -272,14 +281,16 @@ static void take(struct load *l, struct conn *c, const char *p, size_t n, int64_
     if (l->o.hold == HOLD_EVENTS && n > 0) {
         hold_one(l, c);
     }
-    c->body_len += n;
     if (c->chunked) {
-        l->events += count_events(p, n);
+        size_t events = count_events(c, p, n);
+        c->body_len += events;
+        l->events += events;
         if (n > 0 && chunked_end(c, p, n)) {
             answered(l, c, now);
         }
         return;
     }
+    c->body_len += n;
     c->body_left -= n < c->body_left ? n : c->body_left;
     if (c->body_left == 0) {
         answered(l, c, now);

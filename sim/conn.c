@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { LINGER_NS = 2000000000 };
+enum { LINGER_NS = 2000000000, RECORD_BYTES = 16384 };
 
 enum io { IO_OK, IO_WAIT, IO_END };
 
@@ -87,6 +87,13 @@ static enum io transmit(struct conn *c, size_t end, size_t *out_n)
         v[n++] = (struct iovec){a->body.ptr + (pos - c->head.len), end - pos};
     }
     if (c->ssl != NULL) {
+        static _Thread_local char record[RECORD_BYTES];
+        if (n == 2 &&
+            v[0].iov_len + v[1].iov_len <= RECORD_BYTES) { /* one record, as others send it */
+            memcpy(record, v[0].iov_base, v[0].iov_len);
+            memcpy(record + v[0].iov_len, v[1].iov_base, v[1].iov_len);
+            v[0] = (struct iovec){record, v[0].iov_len + v[1].iov_len};
+        }
         int sent = SSL_write(c->ssl, v[0].iov_base, (int)v[0].iov_len);
         *out_n = sent > 0 ? (size_t)sent : 0;
         return sent > 0 ? IO_OK : io_of_ssl(c, sent);
