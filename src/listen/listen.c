@@ -153,7 +153,7 @@ static uint16_t bound_port(int fd)
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } address;
+    } address = {.v6 = {0}};
     socklen_t len = sizeof(address);
     if (getsockname(fd, &address.any, &len) != 0) {
         return 0;
@@ -167,7 +167,7 @@ static void listener_release(struct loop_closing *closing)
 {
     struct listener *l = CONTAINER_OF(closing, struct listener, closing);
     assert(l->conn_count == 0);
-    for (struct list *node; (node = list_take_first(&l->free_conns));) {
+    list_each_safe(node, &l->free_conns) {
         free(CONTAINER_OF(node, struct http_conn, link));
     }
     while (l->parsers) {

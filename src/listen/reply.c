@@ -278,7 +278,7 @@ static struct conn_bytes *grow_out(struct http_conn *c, size_t more)
         return NULL;
     }
     *grown = (struct conn_bytes){.len = used, .cap = cap};
-    if (used) {
+    if (out) {
         memcpy(grown->bytes, out->bytes + out->at, used);
     }
     free(out);

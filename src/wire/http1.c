@@ -58,19 +58,27 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
     return 0;
 }
 
+/* Most names are told from all of the table by their length. */
 static enum http_field field_of(struct slice name)
 {
-    if (name.len == 0 || name.len > 64) {
-        return FIELD_OTHER;
-    }
-    unsigned key = (unsigned)name.len << 8 | ((unsigned char)name.ptr[0] | 0x20u);
-#define FIELD(id, text)                                                   \
-    if (key == ((unsigned)(sizeof(text) - 1) << 8 | (unsigned)text[0]) && \
-        strncasecmp(name.ptr, text, sizeof(text) - 1) == 0) {             \
-        return FIELD_##id;                                                \
-    }
+    static const struct {
+        const char *text;
+        uint8_t len;
+    } fields[] = {
+        {"", 0},
+#define FIELD(id, text) {(text), sizeof(text) - 1},
 #include "wire/fields.def"
 #undef FIELD
+    };
+    _Static_assert(ARRAY_LEN(fields) == FIELD_COUNT, "a row a field");
+
+    char first = (char)(name.len ? name.ptr[0] | 0x20 : 0);
+    for (unsigned i = 1; i < FIELD_COUNT; i++) {
+        if (fields[i].len == name.len && fields[i].text[0] == first &&
+            strncasecmp(name.ptr, fields[i].text, name.len) == 0) {
+            return (enum http_field)i;
+        }
+    }
     return FIELD_OTHER;
 }
 
@@ -275,7 +283,7 @@ static enum http1_fault read_status_line(struct http1_parser *p, struct slice li
 static bool is_host_good(struct slice host)
 {
     for (size_t i = 0; i < host.len; i++) {
-        if (memchr("/?#@,\\\"<>", host.ptr[i], 9)) {
+        if (slice_find(SLICE("/?#@,\\\"<>"), host.ptr[i]) < 9) {
             return false;
         }
     }
@@ -665,7 +673,8 @@ static enum http1_event next_chunked(struct http1_parser *p, struct slice *in,
 void http1_init(struct http1_parser *p, bool is_response, struct arena *arena,
                 const struct http1_limits *limits)
 {
-    *p = (struct http1_parser){.limits = *limits, .is_response = is_response};
+    p->limits = *limits;
+    p->is_response = is_response;
     if (p->limits.head_max_bytes == 0) {
         p->limits.head_max_bytes = HTTP1_HEAD_MAX_BYTES;
     }

@@ -64,27 +64,27 @@ static const struct {
 static const struct {
     struct slice bytes;
     bool is_bodyless;
-    size_t messages;
     int eof; /* what http1_eof() says at the end */
+    size_t messages;
 } responses[] = {
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), false, 1, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"), false, 0, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"), false, 1, HTTP1_ERROR},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), false, HTTP1_ERROR, 1},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"), false, HTTP1_ERROR, 0},
+    {SLICE_INIT("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"), false, HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), false,
-     1, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"), false, 0,
-     HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nServer: x\r\n\r\nuntil close"), false, 0, HTTP1_END},
-    {SLICE_INIT("HTTP/1.0 200 OK\r\n\r\nuntil close"), false, 0, HTTP1_END},
-    {SLICE_INIT("HTTP/1.1 204 No Content\r\n\r\n"), false, 1, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, 1, HTTP1_ERROR},
+     HTTP1_ERROR, 1},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"), false,
+     HTTP1_ERROR, 0},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nServer: x\r\n\r\nuntil close"), false, HTTP1_END, 0},
+    {SLICE_INIT("HTTP/1.0 200 OK\r\n\r\nuntil close"), false, HTTP1_END, 0},
+    {SLICE_INIT("HTTP/1.1 204 No Content\r\n\r\n"), false, HTTP1_ERROR, 1},
+    {SLICE_INIT("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n"
                 "Content-Length: 1\r\n\r\nx"),
-     false, 2, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"), true, 1, HTTP1_ERROR},
-    {SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), true, 1, HTTP1_ERROR},
+     false, HTTP1_ERROR, 2},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"), true, HTTP1_ERROR, 1},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), true, HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 529 Overloaded here\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-     false, 1, HTTP1_ERROR},
+     false, HTTP1_ERROR, 1},
 };
 
 static void expect_same_at_every_cut(struct feed f, struct slice in, size_t messages)
@@ -492,7 +492,7 @@ static void escapes_are_decoded_or_refused(void **state)
         arena_init(&a, NULL, 1u << 16);
         struct slice out = http_percent_decode(&a, cases[i].in);
         assert_int_equal(out.ptr == NULL, cases[i].out.ptr == NULL);
-        assert_true(slice_eq(out, cases[i].out));
+        assert_true(!out.ptr || slice_eq(out, cases[i].out));
         arena_deinit(&a);
     }
 }
