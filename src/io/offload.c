@@ -34,40 +34,40 @@ static void finish(struct offload_job *job)
 }
 
 /* Under the lock. */
-static struct offload_job *take_job(struct offload *o)
+static struct offload_job *take_job(struct offload *offload)
 {
-    struct offload_job *job = o->oldest;
+    struct offload_job *job = offload->oldest;
     if (job) {
-        o->oldest = job->next;
-        o->tail = o->oldest ? o->tail : &o->oldest;
-        o->queued--;
+        offload->oldest = job->next;
+        offload->tail = offload->oldest ? offload->tail : &offload->oldest;
+        offload->queued--;
     }
     return job;
 }
 
 static void *thread_main(void *arg)
 {
-    struct offload *o = arg;
-    pthread_mutex_lock(&o->lock);
-    while (!o->is_stopping) {
-        struct offload_job *job = take_job(o);
+    struct offload *offload = arg;
+    pthread_mutex_lock(&offload->lock);
+    while (!offload->is_stopping) {
+        struct offload_job *job = take_job(offload);
         if (!job) {
-            o->idle++;
-            pthread_cond_wait(&o->has_work, &o->lock);
-            o->idle--;
+            offload->idle++;
+            pthread_cond_wait(&offload->has_work, &offload->lock);
+            offload->idle--;
             continue;
         }
-        pthread_mutex_unlock(&o->lock);
+        pthread_mutex_unlock(&offload->lock);
         job->work(job);
         finish(job);
-        pthread_mutex_lock(&o->lock);
+        pthread_mutex_lock(&offload->lock);
     }
-    pthread_mutex_unlock(&o->lock);
+    pthread_mutex_unlock(&offload->lock);
     return NULL;
 }
 
 /* Signals are the main thread's business: the new thread blocks them all. */
-static bool start_thread(struct offload *o)
+static bool start_thread(struct offload *offload)
 {
     pthread_attr_t attr;
     sigset_t all, old;
@@ -77,72 +77,73 @@ static bool start_thread(struct offload *o)
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    bool is_started = pthread_create(&o->threads[o->started], &attr, thread_main, o) == 0;
+    bool is_started =
+        pthread_create(&offload->threads[offload->started], &attr, thread_main, offload) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     (void)pthread_attr_destroy(&attr);
-    o->started += is_started;
+    offload->started += is_started;
     return is_started;
 }
 
 enum err offload_new(size_t threads, struct offload **out_offload)
 {
     assert(threads > 0);
-    struct offload *o = calloc(1, sizeof(*o));
-    if (!o) {
+    struct offload *offload = calloc(1, sizeof(*offload));
+    if (!offload) {
         return E_NOMEM;
     }
-    (void)pthread_mutex_init(&o->lock, NULL);
-    (void)pthread_cond_init(&o->has_work, NULL);
-    o->tail = &o->oldest;
-    o->threads_max = size_min(threads, THREADS_MAX);
-    *out_offload = o;
+    (void)pthread_mutex_init(&offload->lock, NULL);
+    (void)pthread_cond_init(&offload->has_work, NULL);
+    offload->tail = &offload->oldest;
+    offload->threads_max = size_min(threads, THREADS_MAX);
+    *out_offload = offload;
     return OK;
 }
 
-void offload_free(struct offload *o)
+void offload_free(struct offload *offload)
 {
-    if (!o) {
+    if (!offload) {
         return;
     }
-    pthread_mutex_lock(&o->lock);
-    o->is_stopping = true;
-    pthread_cond_broadcast(&o->has_work);
-    pthread_mutex_unlock(&o->lock);
-    for (size_t i = 0; i < o->started; i++) {
-        (void)pthread_join(o->threads[i], NULL);
+    pthread_mutex_lock(&offload->lock);
+    offload->is_stopping = true;
+    pthread_cond_broadcast(&offload->has_work);
+    pthread_mutex_unlock(&offload->lock);
+    for (size_t i = 0; i < offload->started; i++) {
+        (void)pthread_join(offload->threads[i], NULL);
     }
-    for (struct offload_job *job; (job = take_job(o));) {
+    for (struct offload_job *job; (job = take_job(offload));) {
         finish(job);
     }
-    (void)pthread_cond_destroy(&o->has_work);
-    (void)pthread_mutex_destroy(&o->lock);
-    free(o);
+    (void)pthread_cond_destroy(&offload->has_work);
+    (void)pthread_mutex_destroy(&offload->lock);
+    free(offload);
 }
 
 /* Under the lock. */
-static enum err enqueue(struct offload *o, struct offload_job *job)
+static enum err enqueue(struct offload *offload, struct offload_job *job)
 {
-    if (o->queued == OFFLOAD_QUEUE_MAX) {
+    if (offload->queued == OFFLOAD_QUEUE_MAX) {
         return E_BUSY;
     }
-    bool wants_thread = o->queued >= o->idle && o->started < o->threads_max;
-    if (wants_thread && !start_thread(o) && o->started == 0) {
+    bool wants_thread = offload->queued >= offload->idle && offload->started < offload->threads_max;
+    if (wants_thread && !start_thread(offload) && offload->started == 0) {
         return E_BUSY; /* no thread at all: the job would wait for ever */
     }
     job->next = NULL;
-    *o->tail = job;
-    o->tail = &job->next;
-    o->queued++;
-    pthread_cond_signal(&o->has_work);
+    *offload->tail = job;
+    offload->tail = &job->next;
+    offload->queued++;
+    pthread_cond_signal(&offload->has_work);
     return OK;
 }
 
-enum err offload_submit(struct offload *o, struct offload_job *job)
+enum err offload_submit(struct offload *offload, struct offload_job *job)
 {
     assert(job->work && job->done && job->loop);
-    pthread_mutex_lock(&o->lock);
-    assert(!o->is_stopping);
-    enum err e = enqueue(o, job);
-    pthread_mutex_unlock(&o->lock);
+    pthread_mutex_lock(&offload->lock);
+    assert(!offload->is_stopping);
+    enum err e = enqueue(offload, job);
+    pthread_mutex_unlock(&offload->lock);
     return e;
 }

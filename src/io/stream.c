@@ -142,10 +142,9 @@ HOT enum io_result stream_write(struct stream *s, const struct iovec *parts, int
     if (s->tls) {
         return tls_stream_write(s, parts, n, out_len);
     }
-    /* sendmsg reads the parts only; its struct has no const. */
-    struct iovec *iov;
-    memcpy(&iov, &parts, sizeof(iov));
-    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+    struct msghdr message = {.msg_iovlen = (size_t)n};
+    const void *unwritten = parts; /* sendmsg only reads the parts; its struct has no const */
+    memcpy(&message.msg_iov, &unwritten, sizeof(unwritten));
     ssize_t sent;
     do {
         sent = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);

@@ -38,7 +38,8 @@ static bool is_path(struct slice path)
 static bool parse_port(struct slice text, uint16_t *out_port)
 {
     int64_t port;
-    if (!slice_to_i64(text, &port) || port < 1 || port > UINT16_MAX || text.ptr[0] == '-') {
+    if (text.len == 0 || !slice_to_i64(text, &port) || port < 1 || port > UINT16_MAX ||
+        text.ptr[0] == '-') {
         return false;
     }
     *out_port = (uint16_t)port;
@@ -149,8 +150,8 @@ static struct slice lower_case(struct arena *a, struct slice s)
         return SLICE_NONE;
     }
     for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        copy[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        unsigned c = (unsigned char)s.ptr[i];
+        copy[i] = (char)(c >= 'A' && c <= 'Z' ? c | 0x20u : c);
     }
     copy[s.len] = '\0';
     return slice_of(copy, s.len);
@@ -225,6 +226,7 @@ static enum err set_keys(struct arena *a, const struct url *u, struct upstream_d
     return authority.is_full || key.is_full ? E_NOMEM : OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): seven parameters, two of them results */
 enum err upstream_dest_parse(struct arena *a, struct slice url, struct slice proxy,
                              struct slice no_proxy, struct slice ca_file,
                              struct upstream_dest *out_dest, struct slice *out_base_path)
@@ -243,13 +245,9 @@ enum err upstream_dest_parse(struct arena *a, struct slice url, struct slice pro
     if (!dest.host.ptr || !path.ptr || !dest.ca_file.ptr) {
         return E_NOMEM;
     }
-    if (u.is_tls && proxy.len && !is_direct(no_proxy, dest.host, dest.port)) {
-        enum err e = set_proxy(a, proxy, &dest);
-        if (e != OK) {
-            return e;
-        }
-    }
-    enum err e = set_keys(a, &u, &dest);
+    bool is_proxied = u.is_tls && proxy.len && !is_direct(no_proxy, dest.host, dest.port);
+    enum err e = is_proxied ? set_proxy(a, proxy, &dest) : OK;
+    e = e == OK ? set_keys(a, &u, &dest) : e;
     if (e == OK) {
         *out_dest = dest;
         *out_base_path = path;

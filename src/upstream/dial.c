@@ -10,7 +10,7 @@
 
 #define NEXT_ADDRESS_NS (250 * NS_PER_MS) /* RFC 8305 section 5 */
 
-enum { PROXY_HEAD_MAX_BYTES = 16384 };
+enum { PROXY_HEAD_MAX_BYTES = 16384, PROXY_INTERIM_MAX = 8 };
 
 static const char resolving[] = "resolving";
 static const char connecting[] = "connecting";
@@ -109,6 +109,27 @@ static void refuse_tunnel(struct attempt *a, enum err e, const char *why)
 }
 
 /* False: the attempt has failed or goes on with TLS; nothing more to read here. */
+static bool on_proxy_head(struct attempt *a, bool is_all_consumed)
+{
+    int status = a->dial->parser.head.status;
+    if (status >= 200 && status < 300 && is_all_consumed) {
+        start_tls(a);
+        return false;
+    }
+    if (status >= 200 && status < 300) { /* the server speaks after us: these bytes are nobody's */
+        refuse_tunnel(a, E_CONNECT, "the proxy sent bytes after its answer");
+        return false;
+    }
+    if (status >= 200 || status == 101 || ++a->interim_count > PROXY_INTERIM_MAX) {
+        char why[64];
+        (void)snprintf(why, sizeof(why), "the proxy answered %d", status);
+        refuse_tunnel(a, E_CONNECT, why);
+        return false;
+    }
+    return true;
+}
+
+/* False as above. */
 static bool take_proxy_answer(struct attempt *a, struct slice in)
 {
     struct http1_parser *p = &a->dial->parser;
@@ -117,23 +138,12 @@ static bool take_proxy_answer(struct attempt *a, struct slice in)
         switch (http1_next(p, &in, &body)) {
         case HTTP1_MORE: return true;
         case HTTP1_HEAD:
-            if (p->head.status / 100 == 2) {
-                if (in.len) { /* the server speaks after us: these bytes are nobody's */
-                    refuse_tunnel(a, E_CONNECT, "the proxy sent bytes after its answer");
-                } else {
-                    start_tls(a);
-                }
-                return false;
-            }
-            if (p->head.status / 100 != 1 || p->head.status == 101 || ++a->interim_count > 8) {
-                char why[64];
-                (void)snprintf(why, sizeof(why), "the proxy answered %d", p->head.status);
-                refuse_tunnel(a, E_CONNECT, why);
+            if (!on_proxy_head(a, in.len == 0)) {
                 return false;
             }
             break;
         case HTTP1_BODY: break;
-        case HTTP1_END:
+        case HTTP1_END: /* of an interim answer */
             http1_restart(p, a->request.arena);
             http1_expect_no_body(p);
             break;
@@ -214,7 +224,7 @@ static void leave_race(struct dial *d, struct conn *conn)
             return;
         }
     }
-    assert(!"a racer is in the race");
+    assert(false && "a racer is in the race");
 }
 
 static enum err open_racer(struct attempt *a, const union dns_address *address)
@@ -350,7 +360,7 @@ void dial_on_ready(struct attempt *a, struct conn *conn)
     case ATTEMPT_SEND:
     case ATTEMPT_HEAD:
     case ATTEMPT_BODY:
-    case ATTEMPT_DONE: assert(!"a connection is being made"); break;
+    case ATTEMPT_DONE: assert(false && "a connection is being made"); break;
     }
 }
 

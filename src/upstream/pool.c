@@ -229,8 +229,9 @@ enum err upstream_new(struct loop *loop, struct dns *dns, const struct upstream_
     if (!u) {
         return E_NOMEM;
     }
-    void *buffer =
-        mmap(NULL, READ_BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    /* cppcheck-suppress invalidFunctionArg ; -1 is right: no file stands behind it */
+    void *buffer = mmap(NULL, READ_BUFFER_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (buffer == MAP_FAILED) {
         free(u);
         return E_NOMEM;
