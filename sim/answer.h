@@ -59,6 +59,6 @@ void answer_unref(struct answer *a);
 void answer_cut(struct answer *a, struct cut cut); /* kept in order of at, stable */
 
 /* Frames content as behaviour says. Both stay the caller's. */
-struct answer *frame(const struct content *c, const struct behaviour *b);
+struct answer *frame(const struct content *given, const struct behaviour *b);
 
 #endif

@@ -126,9 +126,14 @@ void buf_base64(struct buf *b, const void *ptr, size_t len)
         uint32_t v = (uint32_t)p[i] << 16;
         v |= i + 1 < len ? (uint32_t)p[i + 1] << 8 : 0;
         v |= i + 2 < len ? (uint32_t)p[i + 2] : 0;
-        char out[4] = {digits[v >> 18], digits[(v >> 12) & 63],
-                       i + 1 < len ? digits[(v >> 6) & 63] : '=',
-                       i + 2 < len ? digits[v & 63] : '='};
+        char out[4] = {digits[v >> 18], digits[(v >> 12) & 63], digits[(v >> 6) & 63],
+                       digits[v & 63]};
+        if (i + 1 >= len) {
+            out[2] = '=';
+        }
+        if (i + 2 >= len) {
+            out[3] = '=';
+        }
         buf_add(b, out, 4);
     }
 }

@@ -325,13 +325,10 @@ static bool fill_and_parse(struct server *s, struct conn *c)
         if (!refuse_stale(s, c)) {
             return false;
         }
-        if (c->in.len > 0) {
-            buf_add(&c->in, s->input, n);
-        } else if (next_request(s, c, (struct str){s->input, n}, &used) == PARSE_DONE) {
-            buf_add(&c->in, s->input + used, n - used);
-        } else {
-            buf_add(&c->in, s->input, n);
-        }
+        bool whole =
+            c->in.len == 0 && next_request(s, c, (struct str){s->input, n}, &used) == PARSE_DONE;
+        size_t done = whole ? used : 0;
+        buf_add(&c->in, s->input + done, n - done);
     }
     return true;
 }

@@ -26,8 +26,9 @@ struct record {
     uint64_t seq;
     uint64_t conn;
     char *head;
-    struct str body;
-    size_t body_len; /* as received; body itself is capped */
+    char *body;
+    size_t body_kept; /* bytes in body, which is capped */
+    size_t body_len;  /* as received */
     size_t sent;
     int64_t at_ns;
     int64_t end_ns; /* 0: still being answered */
@@ -74,7 +75,7 @@ static void entry_free(struct entry *e)
 static void record_wipe(struct record *r)
 {
     free(r->head);
-    free((void *)(uintptr_t)r->body.ptr);
+    free(r->body);
     *r = (struct record){0};
 }
 
@@ -289,7 +290,8 @@ uint64_t control_record(struct control *c, const struct request *r, uint64_t con
     size_t keep = r->body.len < RECORD_BODY_MAX_BYTES ? r->body.len : RECORD_BODY_MAX_BYTES;
     struct record rec = {.conn = conn, .at_ns = now_ns, .body_len = r->body.len};
     rec.head = xdup(r->head);
-    rec.body = (struct str){xdup((struct str){r->body.ptr, keep}), keep};
+    rec.body = xdup((struct str){r->body.ptr, keep});
+    rec.body_kept = keep;
     (void)pthread_mutex_lock(&c->lock);
     rec.seq = ++c->last_seq;
     struct record *slot = &c->records[rec.seq % RECORDS_MAX];
@@ -345,7 +347,7 @@ static void put_record(struct buf *out, const struct record *r)
                r->end_ns != 0 && !r->gone ? "true" : "false", (double)r->at_ns / 1e6,
                (double)r->end_ns / 1e6);
     put_text(out, "head", (struct str){r->head, strlen(r->head)});
-    put_text(out, "body", r->body);
+    put_text(out, "body", (struct str){r->body, r->body_kept});
     buf_str(out, "}");
 }
 

@@ -422,10 +422,12 @@ static struct answer *answer_api(const struct sim_conf *conf, const struct reque
     if (conf->control != NULL && control_has_script(conf->control)) {
         (void)control_apply(conf->control, r, model, false, &a.b);
     }
+    /* An answer that is given whole stands on any path, for any request. */
+    bool given = a.b.body != NULL || a.b.fixture != NULL || a.b.status != 200;
     if (!understood) {
         content_error(&c, 400, "a directive in the model name or the message was not understood",
                       NULL, NULL);
-    } else if (!refuse(conf, &c, &a, endpoint)) {
+    } else if (given || !refuse(conf, &c, &a, endpoint)) {
         speak(conf, &c, &a, endpoint);
     }
     struct answer *answer = frame(&c, &a.b);
