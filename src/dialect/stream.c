@@ -243,7 +243,9 @@ static enum err translate_event(void *ctx, const struct sse_event *e)
     }
     enum err err = note_odd_error(s, e->odd);
     const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
-    return err ? err : on_chunk(s, &chunk);
+    err = err ? err : on_chunk(s, &chunk);
+    arena_reset(&s->scratch);
+    return err;
 }
 
 enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
