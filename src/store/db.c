@@ -1,7 +1,6 @@
 #include "store/db.h"
 
 #include "core/clock.h"
-#include "store/usage_group.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -358,7 +357,7 @@ void store_db_close(struct store_db *db)
     for (size_t i = 0; i < DB_STMT_COUNT; i++) {
         (void)sqlite3_finalize(db->stmts[i]);
     }
-    usage_groups_free(db->groups);
+    usage_groups_deinit(&db->groups);
     (void)sqlite3_close_v2(db->sql);
     free(db);
 }

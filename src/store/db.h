@@ -8,10 +8,16 @@
 #define STORE_DB_H
 
 #include "store/store.h"
+#include "store/usage_group.h"
 
 #include <sqlite3.h>
 
-enum { DB_ERROR_MAX_BYTES = 256, DB_TIME_TEXT_BYTES = 26, DB_BUSY_MS = 2000 };
+enum {
+    DB_ERROR_MAX_BYTES = 256,
+    DB_TIME_TEXT_BYTES = 26,
+    DB_DAY_TEXT_BYTES = 10,
+    DB_BUSY_MS = 2000
+};
 
 enum db_stmt {
 #define STMT(name, sql) DB_##name,
@@ -19,8 +25,6 @@ enum db_stmt {
 #undef STMT
     DB_STMT_COUNT
 };
-
-struct usage_groups; /* store/usage_group.h */
 
 struct store_db {
     sqlite3 *sql;
@@ -30,8 +34,8 @@ struct store_db {
     int64_t deadline_ns;       /* monotonic; a query running later is interrupted. 0: none */
     int64_t seen_data_version; /* of other connections' changes, at the last directory reading */
     int64_t seen_seq;          /* the directory's sequence number at that time; -1: unknown */
-    struct usage_groups *groups; /* owned; scratch of store_usage_write */
-    int64_t time_text_second;    /* the second that time_text holds */
+    struct usage_groups groups; /* scratch of store_usage_write */
+    int64_t time_text_second;   /* the second that time_text holds */
     char time_text[DB_TIME_TEXT_BYTES];
 };
 

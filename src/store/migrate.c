@@ -7,9 +7,11 @@
 #include "core/clock.h"
 #include "store/db.h"
 
+enum { PIECES_MAX = 4 };
+
 struct migration {
     int version;
-    const char *sql;
+    const char *sql[PIECES_MAX]; /* C promises no longer string than 4095 bytes */
 };
 
 #define LIMIT_COLUMNS                                                                    \
@@ -40,8 +42,113 @@ static const char schema_directory[] =
     "  actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL);"
     "CREATE INDEX idx_audit_subject ON audit_log (subject);";
 
+/* Rows arrive in requests_fresh, which is made for cheap inserts: binary ids, no index but the row
+ * number, which the id gives (usage_write.c). When there is time they move to requests_indexed,
+ * with the origin's columns and indexes. People and queries see the view requests over both. */
+#define ID_TEXT(at)                                                                             \
+    "lower(substr(hex(ids), " #at " + 1, 8) || '-' || substr(hex(ids), " #at " + 9, 4) || '-' " \
+    "|| substr(hex(ids), " #at " + 13, 4) || '-' || substr(hex(ids), " #at " + 17, 4) || '-' "  \
+    "|| substr(hex(ids), " #at " + 21, 12))"
+
+#define FRESH_AS_ROW                                                                                    \
+    "seq, " ID_TEXT(0) " AS id, " ID_TEXT(32) " AS tenant_id, " ID_TEXT(                                \
+        64) " AS key_id, "                                                                              \
+            "provider, model, coalesce(asked_model, model) AS asked_model, "                            \
+            "input + cache_read + cache_write_5m + cache_write_1h AS prompt_tokens, "                   \
+            "output + reasoning AS completion_tokens, "                                                 \
+            "max(input + cache_read + cache_write_5m + cache_write_1h + output + reasoning, "           \
+            "  total_reported) AS total_tokens, "                                                       \
+            "cost_nusd, reserved_nusd, saved_nusd, cache_read AS cache_read_tokens, "                   \
+            "cache_write_5m AS cache_write_5m_tokens, cache_write_1h AS cache_write_1h_tokens, "        \
+            "reasoning AS reasoning_tokens, latency_us, ttft_us, "                                      \
+            "CASE bits & 15 WHEN 1 THEN 'success' WHEN 2 THEN 'cached' WHEN 3 THEN 'error' "            \
+            "  WHEN 4 THEN 'refused' WHEN 5 THEN 'client_gone' WHEN 6 THEN 'upstream_cut' "             \
+            "  WHEN 7 THEN 'crashed' ELSE 'open' END AS status, "                                       \
+            "error AS error_message, "                                                                  \
+            "strftime('%Y-%m-%d %H:%M:%S', created_us / 1000000, 'unixepoch') "                         \
+            "  || printf('.%06d', created_us % 1000000) AS created_at, "                                \
+            "attempts, http_status, "                                                                   \
+            "CASE (bits >> 4) & 15 WHEN 0 THEN 'own' WHEN 1 THEN 'openai' WHEN 2 THEN 'anthropic' "     \
+            "  ELSE 'gemini' END AS dialect, "                                                          \
+            "(bits >> 8) & 1 AS is_stream, (bits >> 9) & 1 AS estimated, (bits >> 10) & 1 AS overrun, " \
+            "count, reason, client_request_id, detail"
+
+#define ROW_NAMES                                                                                \
+    "seq, id, tenant_id, key_id, provider, model, asked_model, prompt_tokens, "                  \
+    "completion_tokens, total_tokens, cost_nusd, reserved_nusd, saved_nusd, cache_read_tokens, " \
+    "cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, latency_us, ttft_us, "      \
+    "status, error_message, created_at, attempts, http_status, dialect, is_stream, estimated, "  \
+    "overrun, count, reason, client_request_id, detail"
+
+static const char schema_rows[] =
+    "CREATE TABLE requests_fresh (seq INTEGER PRIMARY KEY, ids BLOB NOT NULL, "
+    "  created_us INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, "
+    "  asked_model TEXT, input INTEGER, cache_read INTEGER, cache_write_5m INTEGER, "
+    "  cache_write_1h INTEGER, output INTEGER, reasoning INTEGER, total_reported INTEGER, "
+    "  cost_nusd INTEGER, reserved_nusd INTEGER, saved_nusd INTEGER, latency_us INTEGER, "
+    "  ttft_us INTEGER, attempts INTEGER, http_status INTEGER, bits INTEGER, count INTEGER, "
+    "  reason TEXT, client_request_id TEXT, error TEXT, detail TEXT);"
+    "CREATE TABLE requests_indexed (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, "
+    "  tenant_id TEXT NOT NULL, key_id TEXT NOT NULL, provider TEXT NOT NULL, "
+    "  model TEXT NOT NULL, asked_model TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, "
+    "  completion_tokens INTEGER NOT NULL, total_tokens INTEGER NOT NULL, "
+    "  cost_nusd INTEGER NOT NULL, reserved_nusd INTEGER NOT NULL, saved_nusd INTEGER NOT NULL, "
+    "  cache_read_tokens INTEGER NOT NULL, cache_write_5m_tokens INTEGER NOT NULL, "
+    "  cache_write_1h_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL, "
+    "  latency_us INTEGER NOT NULL, ttft_us INTEGER, status TEXT NOT NULL, error_message TEXT, "
+    "  created_at TEXT NOT NULL, attempts INTEGER NOT NULL, http_status INTEGER NOT NULL, "
+    "  dialect TEXT NOT NULL, is_stream INTEGER NOT NULL, estimated INTEGER NOT NULL, "
+    "  overrun INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT, client_request_id TEXT, "
+    "  detail TEXT);"
+    "CREATE INDEX idx_tenant_created ON requests_indexed (tenant_id, created_at);"
+    "CREATE INDEX idx_provider_status ON requests_indexed (provider, status);";
+
+static const char schema_views[] =
+    "CREATE VIEW requests_fresh_rows AS SELECT " FRESH_AS_ROW " FROM requests_fresh;"
+    "CREATE VIEW requests_rows AS SELECT " ROW_NAMES " FROM requests_indexed "
+    "  UNION ALL SELECT " ROW_NAMES " FROM requests_fresh_rows;"
+    "CREATE VIEW requests AS SELECT id, tenant_id, provider, model, prompt_tokens, "
+    "  completion_tokens, total_tokens, cost_nusd / 1e9 AS cost, latency_us / 1000 AS latency_ms, "
+    "  status, error_message, status = 'cached' AS cache_hit, created_at, key_id, cost_nusd, "
+    "  reserved_nusd, saved_nusd, cache_read_tokens, cache_write_5m_tokens, "
+    "  cache_write_1h_tokens, reasoning_tokens, ttft_us / 1000 AS ttft_ms, attempts, "
+    "  http_status, dialect, asked_model, is_stream, estimated, overrun, count, reason, "
+    "  client_request_id, detail, seq FROM requests_rows;";
+
+static const char schema_sums[] =
+    "CREATE TABLE usage_daily (tenant_id TEXT NOT NULL, day TEXT NOT NULL, key_id TEXT NOT NULL, "
+    "  provider TEXT NOT NULL, model TEXT NOT NULL, requests INTEGER NOT NULL, "
+    "  errors INTEGER NOT NULL, refused INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, "
+    "  completion_tokens INTEGER NOT NULL, total_tokens INTEGER NOT NULL, "
+    "  cost_nusd INTEGER NOT NULL, cost REAL GENERATED ALWAYS AS (cost_nusd / 1e9) VIRTUAL, "
+    "  saved_nusd INTEGER NOT NULL, latency_us INTEGER NOT NULL, "
+    "  PRIMARY KEY (tenant_id, day, key_id, provider, model)) WITHOUT ROWID;"
+    "CREATE VIEW usage_logs AS SELECT row_number() OVER (ORDER BY day, tenant_id) AS id, "
+    "  tenant_id, day AS date, sum(requests) AS total_requests, sum(tokens) AS total_tokens, "
+    "  sum(cost_nusd) / 1e9 AS total_cost, json_group_object(provider, json_object('requests', "
+    "  requests, 'tokens', tokens, 'cost', cost_nusd / 1e9)) AS provider_breakdown "
+    "  FROM (SELECT tenant_id, day, provider, sum(requests) AS requests, "
+    "    sum(total_tokens) AS tokens, sum(cost_nusd) AS cost_nusd FROM usage_daily "
+    "    WHERE requests > 0 GROUP BY tenant_id, day, provider) GROUP BY tenant_id, day;"
+
+    /* One row a tenant and one a key, holding the newest period of each kind: history is in
+     * usage_daily. */
+    "CREATE TABLE period_totals (node_id TEXT PRIMARY KEY NOT NULL, day_number INTEGER NOT NULL, "
+    "  day_nusd INTEGER NOT NULL, week_number INTEGER NOT NULL, week_nusd INTEGER NOT NULL, "
+    "  month_number INTEGER NOT NULL, month_nusd INTEGER NOT NULL, total_nusd INTEGER NOT NULL, "
+    "  total REAL GENERATED ALWAYS AS (total_nusd / 1e9) VIRTUAL) WITHOUT ROWID;"
+    "CREATE TABLE requests_open (id TEXT PRIMARY KEY NOT NULL, tenant_id TEXT NOT NULL, "
+    "  key_id TEXT NOT NULL, created_at TEXT NOT NULL, reserved_nusd INTEGER NOT NULL, "
+    "  prompt_tokens INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, "
+    "  asked_model TEXT NOT NULL, attempts INTEGER NOT NULL, bits INTEGER NOT NULL, "
+    "  client_request_id TEXT, detail TEXT) WITHOUT ROWID;"
+    "CREATE TABLE checkpoints (instance TEXT NOT NULL, worker INTEGER NOT NULL, "
+    "  segment INTEGER NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (instance, worker)) "
+    "  WITHOUT ROWID;";
+
 static const struct migration migrations[] = {
-    {1, schema_directory},
+    {1, {schema_directory}},
+    {2, {schema_rows, schema_views, schema_sums}},
 };
 
 static const char begin_sql[] =
@@ -94,7 +201,10 @@ static enum err apply(struct store_db *db, const struct migration *m)
 {
     char note[128];
     char at[DB_TIME_TEXT_BYTES];
-    enum err e = run_sql(db, m->sql);
+    enum err e = OK;
+    for (size_t i = 0; e == OK && i < PIECES_MAX && m->sql[i]; i++) {
+        e = run_sql(db, m->sql[i]);
+    }
     if (e != OK) {
         return e;
     }

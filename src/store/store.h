@@ -177,6 +177,17 @@ MUST_USE enum err store_recent_admissions(struct store_db *db, int64_t since_uni
 MUST_USE enum err store_request_get(struct store_db *db, struct arena *a, struct id id,
                                     struct usage_record *out);
 
+/* Rows arrive without indexes, which makes them cheap; this moves up to max_rows of the oldest to
+ * where the origin's indexes are. The view "requests" shows both. Called when there is time, by the
+ * ledger's periodic; *out_moved < max_rows: nothing is left. */
+MUST_USE enum err store_usage_index(struct store_db *db, int64_t max_rows, int64_t *out_moved);
+/* Deletes up to max_rows requests admitted before that time; usage_daily and totals stay. In steps,
+ * until *out_deleted < max_rows. */
+MUST_USE enum err store_retain(struct store_db *db, int64_t before_unix_ns, int64_t max_rows,
+                               int64_t *out_deleted);
+/* The instance's journal is gone; so are its checkpoints. */
+MUST_USE enum err store_checkpoints_forget(struct store_db *db, struct id instance);
+
 struct store_usage_row {
     struct slice provider;
     int64_t requests, tokens, cost_nusd;

@@ -1,0 +1,488 @@
+/* Usage rows: exactly once, sums that agree with them, periods, opens, retention. */
+#include "scratch.h"
+
+#include "core/clock.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+static struct store_db *open_db(const struct scratch *s)
+{
+    struct store_conf conf = {.path = slice_str(s->path), .is_migrating = true};
+    struct store_db *db = NULL;
+    assert_int_equal(store_db_open(&conf, &db, NULL, 0), OK);
+    return db;
+}
+
+static int64_t at_date(int year, int month, int day, int hour)
+{
+    return clock_unix_ns_of_date((struct civil_date){year, month, day}) +
+           hour * INT64_C(3600) * NS_PER_S;
+}
+
+static struct usage_record a_record(struct id_source *ids, struct id tenant, int64_t at)
+{
+    return (struct usage_record){
+        .id = id_next(ids, at),
+        .tenant = tenant,
+        .key = {.bytes = {7}},
+        .admitted_unix_ns = at,
+        .reserved_nusd = 2000,
+        .cost_nusd = 1000,
+        .saved_nusd = 3,
+        .latency_ns = 250 * NS_PER_MS,
+        .first_token_ns = 20 * NS_PER_MS,
+        .usage = {.input = 10,
+                  .cache_read = 1,
+                  .cache_write_5m = 2,
+                  .cache_write_1h = 3,
+                  .output = 20,
+                  .reasoning = 4,
+                  .total_reported = 41,
+                  .is_known = true},
+        .http_status = 200,
+        .attempts = 2,
+        .count = 1,
+        .status = RECORD_SUCCESS,
+        .dialect = RECORD_DIALECT_ANTHROPIC,
+        .is_stream = true,
+        .provider = SLICE("openai"),
+        .model = SLICE("gpt-4o-mini"),
+        .asked_model = SLICE("fast"),
+        .client_request_id = SLICE("client-1"),
+        .error = SLICE("none, \"really\""),
+        .detail = SLICE("{}"),
+    };
+}
+
+static enum err write_one(struct store_db *db, const struct usage_record *r)
+{
+    struct store_batch batch = {.closed = r, .closed_count = 1};
+    return store_usage_write(db, &batch);
+}
+
+static int64_t query(const struct scratch *s, const char *sql)
+{
+    sqlite3 *raw = NULL;
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_open_v2(s->path, &raw, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(raw, sql, -1, &stmt, NULL) != SQLITE_OK ||
+        sqlite3_step(stmt) != SQLITE_ROW) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(raw));
+    }
+    int64_t value = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(raw);
+    return value;
+}
+
+static void assert_same(const struct usage_record *a, const struct usage_record *b)
+{
+    assert_true(id_eq(a->id, b->id) && id_eq(a->tenant, b->tenant) && id_eq(a->key, b->key));
+    assert_true(a->admitted_unix_ns == b->admitted_unix_ns);
+    assert_true(a->reserved_nusd == b->reserved_nusd && a->cost_nusd == b->cost_nusd &&
+                a->saved_nusd == b->saved_nusd);
+    assert_true(a->latency_ns == b->latency_ns && a->first_token_ns == b->first_token_ns);
+    assert_true(a->usage.input == b->usage.input && a->usage.cache_read == b->usage.cache_read &&
+                a->usage.cache_write_5m == b->usage.cache_write_5m &&
+                a->usage.cache_write_1h == b->usage.cache_write_1h &&
+                a->usage.output == b->usage.output && a->usage.reasoning == b->usage.reasoning &&
+                a->usage.total_reported == b->usage.total_reported);
+    assert_true(a->http_status == b->http_status && a->attempts == b->attempts);
+    assert_true(a->count == b->count && a->status == b->status && a->dialect == b->dialect);
+    assert_true(a->is_stream == b->is_stream && a->is_estimated == b->is_estimated &&
+                a->is_overrun == b->is_overrun);
+    assert_true(slice_eq(a->provider, b->provider) && slice_eq(a->model, b->model) &&
+                slice_eq(a->asked_model, b->asked_model) && slice_eq(a->reason, b->reason) &&
+                slice_eq(a->client_request_id, b->client_request_id) &&
+                slice_eq(a->error, b->error) && slice_eq(a->detail, b->detail));
+}
+
+static void a_row_reads_back_fresh_and_indexed(void **state)
+{
+    (void)state;
+    struct scratch s;
+    struct id_source ids;
+    struct arena arena;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    id_source_init(&ids);
+    arena_init(&arena, NULL, 1 << 20);
+    struct usage_record all[RECORD_STATUS_COUNT];
+    size_t n = 0;
+    for (int status = RECORD_SUCCESS; status < RECORD_STATUS_COUNT; status++, n++) {
+        all[n] = a_record(&ids, id_random(), at_date(2026, 11, 23, 15) + (int64_t)n * 1000);
+        all[n].status = (enum record_status)status;
+        all[n].dialect = (enum record_dialect)(n % 4);
+        all[n].is_estimated = n % 2 == 0;
+        all[n].is_overrun = n % 3 == 0;
+        if (n % 2) { /* what is equal from row to row is not bound again; here it changes */
+            all[n].asked_model = all[n].model;
+            all[n].first_token_ns = -1;
+            all[n].reason = SLICE("rate");
+            all[n].error = SLICE_NONE;
+            all[n].usage.total_reported = 0;
+            all[n].count = 70;
+        }
+    }
+    struct store_batch batch = {.closed = all, .closed_count = n};
+    assert_int_equal(store_usage_write(db, &batch), OK);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < n; i++) {
+            struct usage_record back;
+            assert_int_equal(store_request_get(db, &arena, all[i].id, &back), OK);
+            assert_same(&all[i], &back);
+        }
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), n);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests_fresh"), round ? 0 : n);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE status = 'success' AND "
+                                   "cache_hit = 0 AND cost = 1e-6 AND latency_ms = 250 AND "
+                                   "created_at = '2026-11-23 15:00:00.000000' AND "
+                                   "prompt_tokens = 16 AND completion_tokens = 24 AND "
+                                   "total_tokens = 41 AND error_message IS NOT NULL"),
+                         1);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE cache_hit"), 1);
+        int64_t moved = -1;
+        assert_int_equal(store_usage_index(db, 3, &moved), OK);
+        assert_int_equal(moved, round ? 0 : 3);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), n);
+        assert_int_equal(store_usage_index(db, 1000, &moved), OK);
+        assert_int_equal(moved, round ? 0 : (int64_t)n - 3);
+    }
+    struct usage_record none;
+    assert_int_equal(store_request_get(db, &arena, id_next(&ids, 5), &none), E_NOT_FOUND);
+    arena_deinit(&arena);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **state)
+{
+    (void)state;
+    for (int is_indexed = 0; is_indexed < 2; is_indexed++) {
+        struct scratch s;
+        struct id_source ids;
+        int64_t moved;
+        scratch_new(&s, "t.db");
+        struct store_db *db = open_db(&s);
+        id_source_init(&ids);
+        struct id tenant = id_random();
+        struct usage_record crashed = a_record(&ids, tenant, at_date(2026, 3, 31, 23));
+        crashed.status = RECORD_CRASHED;
+        crashed.cost_nusd = 2000;
+        struct usage_record other = a_record(&ids, tenant, at_date(2026, 3, 31, 23));
+        assert_int_equal(write_one(db, &crashed), OK);
+        assert_int_equal(write_one(db, &other), OK);
+        if (is_indexed) {
+            assert_int_equal(store_usage_index(db, 100, &moved), OK);
+        }
+        assert_int_equal(write_one(db, &crashed), OK);
+        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 3000);
+        assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 1);
+
+        struct usage_record closed = crashed;
+        closed.status = RECORD_SUCCESS;
+        closed.cost_nusd = 500;
+        closed.model = SLICE("gpt-4o");
+        struct usage_record twice[] = {closed, closed};
+        struct store_batch batch = {.closed = twice, .closed_count = 2};
+        assert_int_equal(store_usage_write(db, &batch), OK);
+        assert_int_equal(write_one(db, &crashed), OK); /* and the crash does not come back */
+        assert_int_equal(write_one(db, &other), OK);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE status = 'crashed'"), 0);
+        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM requests"), 1500);
+        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 1500);
+        assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 2);
+        assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 0);
+        assert_int_equal(query(&s, "SELECT sum(total_tokens) FROM usage_daily"), 82);
+        assert_int_equal(query(&s, "SELECT sum(total_nusd) FROM period_totals"), 3000);
+        assert_int_equal(query(&s, "SELECT min(month_nusd) FROM period_totals"), 1500);
+        assert_int_equal(store_usage_index(db, 100, &moved), OK);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
+        store_db_close(db);
+        scratch_free(&s);
+    }
+}
+
+static void ids_with_one_row_number_both_stay(void **state)
+{
+    (void)state;
+    for (int is_indexed = 0; is_indexed < 2; is_indexed++) {
+        struct scratch s;
+        struct id_source ids;
+        struct arena arena;
+        int64_t moved;
+        scratch_new(&s, "t.db");
+        struct store_db *db = open_db(&s);
+        id_source_init(&ids);
+        arena_init(&arena, NULL, 1 << 20);
+        struct usage_record r[5];
+        for (int i = 0; i < 5; i++) {
+            r[i] = a_record(&ids, id_random(), at_date(2026, 1, 2, 3));
+            if (i) {
+                r[i].id = r[0].id;
+                r[i].id.bytes[9] = (uint8_t)(r[0].id.bytes[9] + i);
+            }
+            assert_int_equal(write_one(db, &r[i]), OK);
+            if (is_indexed) {
+                assert_int_equal(store_usage_index(db, 100, &moved), OK);
+            }
+        }
+        struct store_batch batch = {.closed = r, .closed_count = 5};
+        assert_int_equal(store_usage_write(db, &batch), OK);
+        assert_int_equal(query(&s, "SELECT count(DISTINCT id) FROM requests"), 5);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 5);
+        for (int i = 0; i < 5; i++) {
+            struct usage_record back;
+            assert_int_equal(store_request_get(db, &arena, r[i].id, &back), OK);
+            assert_same(&r[i], &back);
+        }
+        arena_deinit(&arena);
+        store_db_close(db);
+        scratch_free(&s);
+    }
+}
+
+struct totals {
+    struct id node;
+    int64_t cost[BUDGET_PERIODS];
+    int rows;
+};
+
+static void see_total(void *ctx, struct id node, enum budget_period period, int64_t number,
+                      int64_t cost_nusd)
+{
+    struct totals *t = ctx;
+    assert_true(period != BUDGET_TOTAL || number == 0);
+    if (id_eq(node, t->node)) {
+        t->cost[period] += cost_nusd;
+        t->rows++;
+    }
+}
+
+static void totals_are_those_of_the_period_of_admission(void **state)
+{
+    (void)state;
+    assert_int_equal(budget_period_number(BUDGET_DAY, 0), 0);
+    assert_int_equal(budget_period_number(BUDGET_WEEK, at_date(1970, 1, 4, 23)), 0);
+    assert_int_equal(budget_period_number(BUDGET_WEEK, at_date(1970, 1, 5, 0)), 1); /* a Monday */
+    assert_int_equal(budget_period_number(BUDGET_WEEK, -5 * NS_PER_DAY), -1);
+    assert_int_equal(budget_period_number(BUDGET_MONTH, at_date(2026, 11, 30, 23)), 56 * 12 + 10);
+    assert_int_equal(budget_period_number(BUDGET_TOTAL, at_date(2026, 11, 30, 23)), 0);
+
+    struct scratch s;
+    struct id_source ids;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    id_source_init(&ids);
+    struct id tenant = id_random();
+    /* 2026-11-30 is a Monday: the week goes over the end of the month. */
+    struct usage_record r[4] = {
+        a_record(&ids, tenant, at_date(2026, 11, 29, 23)),
+        a_record(&ids, tenant, at_date(2026, 11, 30, 23)),
+        a_record(&ids, tenant, at_date(2026, 12, 1, 0)),
+        a_record(&ids, tenant, at_date(2026, 12, 1, 1)),
+    };
+    int64_t costs[] = {1, 10, 100, 1000};
+    for (int i = 0; i < 4; i++) {
+        r[i].cost_nusd = costs[i];
+    }
+    struct store_batch newest_first = {.closed = &r[2], .closed_count = 2};
+    assert_int_equal(store_usage_write(db, &newest_first), OK);
+    struct store_batch late = {.closed = r, .closed_count = 2};
+    assert_int_equal(store_usage_write(db, &late), OK);
+
+    struct totals t = {.node = tenant};
+    assert_int_equal(store_period_totals(db, at_date(2026, 12, 1, 5), see_total, &t), OK);
+    assert_int_equal(t.cost[BUDGET_DAY], 1100);
+    assert_int_equal(t.cost[BUDGET_WEEK], 1110);
+    assert_int_equal(t.cost[BUDGET_MONTH], 1100);
+    assert_int_equal(t.cost[BUDGET_TOTAL], 1111);
+    assert_int_equal(t.rows, 4);
+    struct totals later = {.node = r[0].key}; /* the key's, in a month without any spending */
+    assert_int_equal(store_period_totals(db, at_date(2027, 1, 1, 0), see_total, &later), OK);
+    assert_int_equal(later.cost[BUDGET_TOTAL], 1111);
+    assert_int_equal(later.rows, 1);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+struct counted {
+    int rows;
+    int64_t cost;
+    struct usage_record last;
+};
+
+static void see_record(void *ctx, const struct usage_record *r)
+{
+    struct counted *c = ctx;
+    c->rows++;
+    c->cost += r->cost_nusd;
+    c->last = *r;
+}
+
+static void see_provider(void *ctx, const struct store_usage_row *r)
+{
+    struct counted *c = ctx;
+    assert_true(slice_eq(r->provider, SLICE("openai")));
+    c->rows++;
+    c->cost += r->cost_nusd;
+    assert_int_equal(r->requests, 2);
+    assert_int_equal(r->tokens, 82);
+    assert_int_equal(r->latency_avg_us, 250000);
+}
+
+static void opens_checkpoints_admissions_and_retention(void **state)
+{
+    (void)state;
+    struct scratch s;
+    struct id_source ids;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    id_source_init(&ids);
+    struct id tenant = id_random();
+    int64_t now = at_date(2026, 6, 15, 12);
+    struct usage_record old = a_record(&ids, tenant, now - 3 * NS_PER_DAY);
+    struct usage_record first = a_record(&ids, tenant, now - 2 * NS_PER_S);
+    struct usage_record second = a_record(&ids, tenant, now - NS_PER_S);
+    struct usage_record refused = a_record(&ids, tenant, now);
+    refused.status = RECORD_REFUSED;
+    refused.provider = SLICE_NONE;
+    refused.cost_nusd = 0;
+    refused.count = 900;
+    struct usage_record open = a_record(&ids, tenant, now);
+    open.status = RECORD_OPEN;
+    struct store_batch batch = {
+        .closed = &old,
+        .closed_count = 1,
+        .opens = &open,
+        .open_count = 1,
+        .checkpoint = {.instance = tenant, .worker = 1, .segment = 5, .slot = 77},
+    };
+    assert_int_equal(store_usage_write(db, &batch), OK);
+    assert_int_equal(store_usage_write(db, &batch), OK);
+    struct counted c = {0};
+    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_true(c.rows == 1 && id_eq(c.last.id, open.id) && c.last.reserved_nusd == 2000);
+    assert_true(c.last.admitted_unix_ns == now && c.last.is_stream);
+    assert_true(c.last.dialect == RECORD_DIALECT_ANTHROPIC && c.last.status == RECORD_OPEN);
+    struct store_checkpoint at;
+    assert_int_equal(store_checkpoint_get(db, tenant, 1, &at), OK);
+    assert_true(at.segment == 5 && at.slot == 77 && at.worker == 1);
+    assert_int_equal(store_checkpoint_get(db, tenant, 0, &at), E_NOT_FOUND);
+    assert_int_equal(store_checkpoints_forget(db, tenant), OK);
+    assert_int_equal(store_checkpoint_get(db, tenant, 1, &at), E_NOT_FOUND);
+
+    open.status = RECORD_SUCCESS;
+    struct usage_record rest[] = {first, second, refused, open};
+    struct store_batch closes = {.closed = rest, .closed_count = 4};
+    assert_int_equal(store_usage_write(db, &closes), OK);
+    c = (struct counted){0};
+    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_int_equal(c.rows, 0);
+    open.status = RECORD_OPEN; /* read again after its close: stays closed */
+    struct store_batch again = {.opens = &open, .open_count = 1};
+    assert_int_equal(store_usage_write(db, &again), OK);
+    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_int_equal(c.rows, 0);
+
+    int64_t n = 0;
+    assert_int_equal(store_usage_index(db, 2, &n), OK); /* both tables have some */
+    assert_int_equal(store_recent_admissions(db, now - 60 * NS_PER_S, see_record, &c), OK);
+    assert_int_equal(c.rows, 3);
+    c = (struct counted){0};
+    assert_int_equal(store_recent_admissions(db, now - NS_PER_S, see_record, &c), OK);
+    assert_int_equal(c.rows, 2);
+    c = (struct counted){0};
+    assert_int_equal(store_usage_by_provider(db, id_random(), 0, see_provider, &c), OK);
+    assert_int_equal(c.rows, 0);
+    assert_int_equal(query(&s, "SELECT sum(refused) FROM usage_daily"), 900);
+    assert_int_equal(query(&s, "SELECT count(*) FROM usage_logs"), 2);
+    assert_int_equal(query(&s, "SELECT total_requests FROM usage_logs WHERE date = '2026-06-15'"),
+                     3);
+    assert_int_equal(query(&s, "SELECT json_extract(provider_breakdown, '$.openai.tokens') "
+                               "FROM usage_logs WHERE date = '2026-06-12'"),
+                     41);
+
+    assert_int_equal(store_retain(db, now - NS_PER_DAY, 10, &n), OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(store_retain(db, now + NS_PER_DAY, 3, &n), OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(store_retain(db, now + NS_PER_DAY, 3, &n), OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 0);
+    assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 4);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+static void usage_by_provider_sums_days(void **state)
+{
+    (void)state;
+    struct scratch s;
+    struct id_source ids;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    id_source_init(&ids);
+    struct id tenant = id_random();
+    int64_t now = at_date(2026, 6, 15, 12);
+    struct usage_record r[] = {a_record(&ids, tenant, now - 40 * NS_PER_DAY),
+                               a_record(&ids, tenant, now - NS_PER_DAY),
+                               a_record(&ids, tenant, now)};
+    struct store_batch batch = {.closed = r, .closed_count = 3};
+    assert_int_equal(store_usage_write(db, &batch), OK);
+    struct counted c = {0};
+    assert_int_equal(store_usage_by_provider(db, tenant, now - 30 * NS_PER_DAY, see_provider, &c),
+                     OK);
+    assert_true(c.rows == 1 && c.cost == 2000);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+static void a_batch_that_cannot_be_written_leaves_nothing(void **state)
+{
+    (void)state;
+    struct scratch s;
+    struct id_source ids;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    id_source_init(&ids);
+    struct usage_record r[300];
+    for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+        r[i] = a_record(&ids, id_random(), at_date(2026, 6, 15, 12));
+    }
+    sqlite3 *raw = NULL;
+    assert_int_equal(sqlite3_open(s.path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw,
+                                  "CREATE TRIGGER broken BEFORE INSERT ON period_totals BEGIN "
+                                  "SELECT raise(ABORT, 'broken'); END",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    struct store_batch batch = {.closed = r, .closed_count = ARRAY_LEN(r)};
+    assert_int_not_equal(store_usage_write(db, &batch), OK);
+    assert_string_equal(store_db_error(db), "broken");
+    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 0);
+    assert_int_equal(query(&s, "SELECT count(*) FROM usage_daily"), 0);
+    assert_int_equal(sqlite3_exec(raw, "DROP TRIGGER broken", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(raw);
+    assert_int_equal(store_usage_write(db, &batch), OK);
+    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 300);
+    assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 300);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_reads_back_fresh_and_indexed),
+        cmocka_unit_test(an_id_counts_once_and_a_late_close_replaces_a_crashed_row),
+        cmocka_unit_test(ids_with_one_row_number_both_stay),
+        cmocka_unit_test(totals_are_those_of_the_period_of_admission),
+        cmocka_unit_test(opens_checkpoints_admissions_and_retention),
+        cmocka_unit_test(usage_by_provider_sums_days),
+        cmocka_unit_test(a_batch_that_cannot_be_written_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
