@@ -2,6 +2,7 @@
 #ifndef APP_SIGNALS_H
 #define APP_SIGNALS_H
 
+#include "core/clock.h"
 #include "ledger/ledger.h"
 
 enum signals_event { SIGNALS_STOP, SIGNALS_RELOAD, SIGNALS_TIMEOUT };

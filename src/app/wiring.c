@@ -71,6 +71,9 @@ static enum err make_shared(struct app *app, const struct gateway_conf *conf)
     if (e == OK) {
         e = offload_new(OFFLOAD_THREADS, &g->offload);
     }
+    if (e == OK) {
+        e = tls_clients_new(&g->tls);
+    }
     return e;
 }
 
@@ -234,12 +237,17 @@ static void tear_down(struct app *app)
 {
     struct gateway *g = &app->gateway;
     for (size_t i = 0; i < app->inited_workers; i++) {
-        worker_deinit(&g->workers[i]);
+        worker_close(&g->workers[i]);
     }
     ledger_close(g->ledger);
     signals_watch_journal(NULL);
     store_close(g->store);
     offload_free(g->offload);
+    for (size_t i = 0; i < app->inited_workers;
+         i++) { /* jobs came back to their loops until here */
+        worker_deinit(&g->workers[i]);
+    }
+    tls_clients_free(g->tls);
     directory_free(g->directory);
     limit_free(g->limit);
     cache_free(g->cache);

@@ -57,7 +57,7 @@ MUST_USE void *arena_array(struct arena *a, size_t n, size_t size) NONNULL;
 /* Copied into the arena, with a NUL after it that len does not count. ptr NULL on no memory. */
 MUST_USE struct slice arena_dup(struct arena *a, struct slice s) NONNULL;
 MUST_USE struct slice arena_printf(struct arena *a, const char *format, ...) PRINTF(2, 3);
-MUST_USE struct slice arena_vprintf(struct arena *a, const char *format, va_list args);
+MUST_USE struct slice arena_vprintf(struct arena *a, const char *format, va_list args) PRINTF(2, 0);
 
 #define ARENA_NEW(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 

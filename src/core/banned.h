@@ -10,7 +10,10 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat strncat sprintf vsprintf strtok atoi atol atoll gmtime localtime
-#pragma GCC poison ctime asctime
+/* Poisoning a name that FORTIFY made a macro would be an error of its own. */
+#if !defined(__clang__)
+#    pragma GCC poison strcpy strcat strncat sprintf vsprintf
+#endif
+#pragma GCC poison strtok atoi atol atoll gmtime localtime ctime asctime
 
 #endif

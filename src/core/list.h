@@ -65,9 +65,11 @@ static inline struct list *list_take_first(struct list *head)
     return node;
 }
 
-/* The body may remove node, and only node. */
+/* The body may remove node, and only node. Names cannot stand in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define list_each_safe(node, head)                                                    \
     for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -242,6 +242,7 @@ static void schedule_round(struct exchange *x)
     x->rounds++;
     x->tried = (struct route_tried){0};
     x->action = "waiting before another try";
+    x->upstream_ns += wait_ms * NS_PER_MS; /* not our overhead */
     loop_timer_set(x->worker->loop, &x->timer, loop_now_ns(x->worker->loop) + wait_ms * NS_PER_MS,
                    on_backoff_over);
 }

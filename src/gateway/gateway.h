@@ -81,6 +81,7 @@ struct gateway {
     struct cache *cache;
     struct health *health;
     struct offload *offload;
+    struct tls_clients *tls; /* one set of SSL_CTX for all workers */
     struct metric_registry *metrics;
     struct retry_budget retries;
     struct sha256 admin_key_hash; /* of the effective admin key */
@@ -117,6 +118,10 @@ void *worker_run(void *worker);
 /* Any thread: stop accepting; running requests finish until deadline_ns (monotonic), then are cut;
  * the loop ends. */
 void worker_drain(struct worker *w);
+/* After its thread has ended: connections and look-ups go; jobs that are out may still come back to
+ * the loop. */
+void worker_close(struct worker *w);
+/* After the store and the offload threads have ended: the loop and its memory. */
 void worker_deinit(struct worker *w);
 
 /* Reads changed keys and tenants from the store into the directory; on the store's writer thread.

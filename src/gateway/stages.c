@@ -69,6 +69,7 @@ enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault
 enum stage_result stage_scanned(struct exchange *x, enum err e, struct fault *f)
 {
     if (e == OK) {
+        x->ask.model = exchange_keep(x, x->ask.model); /* outlives the body, which a stream drops */
         return STAGE_NEXT;
     }
     if (f->kind == FAULT_NONE) {

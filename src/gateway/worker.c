@@ -41,6 +41,7 @@ enum err worker_init(struct worker *w, struct gateway *g, size_t index)
     if (e != OK) {
         return e;
     }
+    upstream_share_tls(w->upstream, g->tls);
     w->ledger = ledger_worker(g->ledger, index);
     w->metrics = metric_shard(g->metrics, index);
     w->log = log_ring_new(g->log);
@@ -151,10 +152,9 @@ void worker_drain(struct worker *w)
     loop_post(w->loop, &w->drain_task);
 }
 
-void worker_deinit(struct worker *w)
+void worker_close(struct worker *w)
 {
     if (!w->loop) {
-        free(w->copy);
         return;
     }
     loop_timer_stop(w->loop, &w->tick);
@@ -162,10 +162,17 @@ void worker_deinit(struct worker *w)
     for (size_t i = 0; i < w->port_count; i++) {
         listener_free(w->ports[i].listener); /* on_gone for what still runs */
     }
-    upstream_free(w->upstream);
-    dns_free(w->dns);
-    loop_free(w->loop);
-    versions_deinit(&w->versions, &w->gateway->conf);
-    arena_pool_deinit(&w->blocks);
+    w->port_count = 0;
+    upstream_free(TAKE(w->upstream));
+    dns_free(TAKE(w->dns));
+}
+
+void worker_deinit(struct worker *w)
+{
+    if (w->loop) {
+        loop_free(w->loop);
+        versions_deinit(&w->versions, &w->gateway->conf);
+        arena_pool_deinit(&w->blocks);
+    }
     free(w->copy);
 }
