@@ -270,6 +270,15 @@ static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
     enum span_kind kind = SPAN_ABSENT;
     skip_space(w);
     const char *start = w->at;
+    if (start < w->end && *start != '{' && *start != '[') { /* most members */
+        if (scalar(w, &kind)) {
+            return w->failed;
+        }
+        out->value = slice_of(start, (size_t)(w->at - start));
+        out->kind = kind;
+        out->is_string_plain = kind == SPAN_STRING && !w->has_escape;
+        return OK;
+    }
     do {
         bool is_scalar = true;
         skip_space(w);
@@ -291,8 +300,8 @@ static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
         }
     } while (nest.depth);
     out->value = slice_of(start, (size_t)(w->at - start));
-    out->kind = *start == '{' ? SPAN_OBJECT : *start == '[' ? SPAN_ARRAY : kind;
-    out->is_string_plain = out->kind == SPAN_STRING && !w->has_escape;
+    out->kind = *start == '{' ? SPAN_OBJECT : SPAN_ARRAY;
+    out->is_string_plain = false;
     return OK;
 }
 
@@ -332,13 +341,18 @@ static enum span_step step_end(struct span_cursor *c, struct walk *w)
     return SPAN_END;
 }
 
-static bool is_ascii(struct slice s)
+static inline bool is_ascii(struct slice s)
 {
-    unsigned char seen = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        seen |= (unsigned char)s.ptr[i];
+    uint64_t seen = 0, word = 0;
+    size_t i = 0;
+    for (; s.len - i >= 8; i += 8) {
+        memcpy(&word, s.ptr + i, 8);
+        seen |= word;
     }
-    return seen < 0x80;
+    for (; i < s.len; i++) {
+        seen |= (uint64_t)(unsigned char)s.ptr[i];
+    }
+    return (seen & 0x8080808080808080u) == 0;
 }
 
 enum span_step span_next(struct span_cursor *c, struct span *out)
@@ -494,59 +508,60 @@ static size_t fold_lookalikes(char *s, size_t len)
     return to;
 }
 
-struct spelling {
-    struct slice exact, folded;
-    char room[2][6 * SPAN_NAME_MAX_BYTES + 2];
-};
-
-/* false: too long to be any name we know. */
-static bool spell(struct spelling *sp, const struct span *m)
-{
-    if (m->is_key_plain) {
-        sp->exact = sp->folded = slice_of(m->key.ptr + 1, m->key.len - 2);
-        return true;
-    }
-    if (m->key.len > sizeof(sp->room[0])) {
-        return false;
-    }
-    size_t len = span_unescape(m->key, sp->room[0]);
-    memcpy(sp->room[1], sp->room[0], len);
-    sp->exact = slice_of(sp->room[0], len);
-    sp->folded = slice_of(sp->room[1], fold_lookalikes(sp->room[1], len));
-    return true;
-}
-
-static bool same_nocase(struct slice a, struct slice b)
+static inline bool same_nocase(struct slice a, struct slice b)
 {
     return a.len == b.len && a.len && ((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && slice_eq_nocase(a, b);
 }
 
-/* E_DUPLICATE when a deciding name is met again or in other letters. */
-static enum err note(const struct span *m, const struct span_name *names, size_t count,
-                     struct span *out, struct span_fault *fault)
+/* Names wanted and where they were found. */
+struct search {
+    const struct span_name *names;
+    size_t count;
+    struct span *out;
+    struct span_fault *fault;
+};
+
+/* The member's key is exact; folded is what a lenient reader may take it for. E_DUPLICATE when a
+ * deciding name is met again or in other letters. */
+static inline enum err match(const struct search *s, const struct span *m, struct slice exact,
+                             struct slice folded)
 {
-    struct spelling sp;
-    if (!spell(&sp, m)) {
-        return OK;
-    }
-    for (size_t i = 0; i < count; i++) {
-        bool is_it = slice_eq(sp.exact, names[i].name);
-        if (is_it && (!names[i].is_deciding || out[i].kind == SPAN_ABSENT)) {
-            out[i] = *m;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct span_name *name = &s->names[i];
+        if (folded.len != name->name.len && exact.len != name->name.len) {
+            continue;
+        }
+        bool is_it = slice_eq(exact, name->name);
+        if (is_it && (!name->is_deciding || s->out[i].kind == SPAN_ABSENT)) {
+            s->out[i] = *m;
             return OK;
         }
-        if (is_it || (names[i].is_deciding && same_nocase(sp.folded, names[i].name))) {
-            fault->named = names[i].name;
-            fault->what = is_it ? "given twice" : "given in other letter case";
+        if (is_it || (name->is_deciding && same_nocase(folded, name->name))) {
+            s->fault->named = name->name;
+            s->fault->what = is_it ? "given twice" : "given in other letter case";
             return E_DUPLICATE;
         }
     }
     return OK;
 }
 
+/* Apart from the fast way, for its rooms are zeroed on entry (-ftrivial-auto-var-init). */
+static COLD enum err match_slow(const struct search *s, const struct span *m)
+{
+    char exact[6 * SPAN_NAME_MAX_BYTES + 2];
+    char folded[sizeof(exact)];
+    if (m->key.len > sizeof(exact)) {
+        return OK; /* longer than any name, however it is spelled */
+    }
+    size_t len = span_unescape(m->key, exact);
+    memcpy(folded, exact, len);
+    return match(s, m, slice_of(exact, len), slice_of(folded, fold_lookalikes(folded, len)));
+}
+
 enum err spans_scan(struct slice text, const struct span_name *names, size_t count,
                     struct span *out, struct span_object *out_object)
 {
+    const struct search search = {names, count, out, &out_object->fault};
     struct span_cursor c;
     struct span m;
     enum span_step step;
@@ -558,7 +573,8 @@ enum err spans_scan(struct slice text, const struct span_name *names, size_t cou
     }
     out_object->open = (size_t)(c.at - 1 - c.begin);
     while ((step = span_next(&c, &m)) == SPAN_ITEM) {
-        enum err e = note(&m, names, count, out, &out_object->fault);
+        struct slice plain = slice_of(m.key.ptr + 1, m.key.len - 2);
+        enum err e = m.is_key_plain ? match(&search, &m, plain, plain) : match_slow(&search, &m);
         if (e) {
             out_object->fault.at = (size_t)(m.key.ptr - c.begin);
             return e;
