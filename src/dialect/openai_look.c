@@ -24,73 +24,93 @@ static int64_t count_of(const struct span *s)
     return whole && slice_to_i64(slice_head(s->value, whole), &value) ? value : 0;
 }
 
-/* The sum of details that differ in name only. */
-static int64_t detail(const struct span *object, const struct span_name name)
+/* What a usage object says, before it is made canonical. */
+struct raw_usage {
+    int64_t prompt, completion, total, cached, written, reasoning;
+    bool has_prompt, has_completion, has_total;
+};
+
+/* Members of prompt_tokens_details and completion_tokens_details; their names do not overlap. */
+static void read_details(struct slice object, struct raw_usage *out)
 {
-    struct span found;
-    struct span_object o;
-    if (object->kind != SPAN_OBJECT || spans_scan(object->value, &name, 1, &found, &o)) {
-        return 0;
+    struct span_cursor c;
+    struct span m;
+    if (span_skim(&c, object) || !c.is_object) {
+        return;
     }
-    return count_of(&found);
+    while (span_next(&c, &m) == SPAN_ITEM) {
+        struct slice key = key_of(&m);
+        if (slice_eq(key, SLICE("cached_tokens"))) {
+            out->cached = i64_max(out->cached, count_of(&m));
+        } else if (slice_eq(key, SLICE("reasoning_tokens"))) {
+            out->reasoning = count_of(&m);
+        } else if (slice_eq(key, SLICE("cache_write_tokens"))) {
+            out->written = count_of(&m);
+        }
+    }
 }
 
-enum usage_member {
-    U_PROMPT,
-    U_COMPLETION,
-    U_TOTAL,
-    U_PROMPT_DETAILS,
-    U_COMPLETION_DETAILS,
-    U_INPUT, /* newer servers name them as the Responses API does */
-    U_OUTPUT,
-    U_CACHE_HIT, /* DeepSeek beside or instead of the details */
-    U_COUNT
-};
-
-static const struct span_name usage_names[U_COUNT] = {
-    [U_PROMPT] = {SLICE_INIT("prompt_tokens"), false},
-    [U_COMPLETION] = {SLICE_INIT("completion_tokens"), false},
-    [U_TOTAL] = {SLICE_INIT("total_tokens"), false},
-    [U_PROMPT_DETAILS] = {SLICE_INIT("prompt_tokens_details"), false},
-    [U_COMPLETION_DETAILS] = {SLICE_INIT("completion_tokens_details"), false},
-    [U_INPUT] = {SLICE_INIT("input_tokens"), false},
-    [U_OUTPUT] = {SLICE_INIT("output_tokens"), false},
-    [U_CACHE_HIT] = {SLICE_INIT("prompt_cache_hit_tokens"), false},
-};
+/* Newer servers name the counts as the Responses API does; DeepSeek tells cache hits beside or
+ * instead of the details. */
+static HOT void read_usage_member(const struct span *m, struct raw_usage *out)
+{
+    struct slice key = key_of(m);
+    if (m->kind == SPAN_OBJECT) {
+        if (slice_eq(key, SLICE("prompt_tokens_details")) ||
+            slice_eq(key, SLICE("completion_tokens_details"))) {
+            read_details(m->value, out);
+        }
+        return;
+    }
+    if (m->kind != SPAN_NUMBER) {
+        return;
+    }
+    if (slice_eq(key, SLICE("prompt_tokens")) || slice_eq(key, SLICE("input_tokens"))) {
+        out->prompt = i64_max(out->prompt, count_of(m));
+        out->has_prompt = true;
+    } else if (slice_eq(key, SLICE("completion_tokens")) || slice_eq(key, SLICE("output_tokens"))) {
+        out->completion = i64_max(out->completion, count_of(m));
+        out->has_completion = true;
+    } else if (slice_eq(key, SLICE("total_tokens"))) {
+        out->total = count_of(m);
+        out->has_total = true;
+    } else if (slice_eq(key, SLICE("prompt_cache_hit_tokens"))) {
+        out->cached = i64_max(out->cached, count_of(m));
+    }
+}
 
 /* Every token once: prompt_tokens includes what the cache read and wrote; completion_tokens
  * includes reasoning, save at servers (xAI) whose total shows that it does not. */
 void openai_read_usage(struct slice usage, struct usage *out)
 {
-    struct span u[U_COUNT];
-    struct span_object o;
+    struct span_cursor c;
+    struct span m;
+    struct raw_usage u = {0};
+    enum span_step step = SPAN_BAD;
     *out = (struct usage){.is_known = false};
-    if (spans_scan(usage, usage_names, U_COUNT, u, &o)) {
+    if (span_skim(&c, usage) || !c.is_object) {
         return;
     }
-    const struct span_name cached = {SLICE_INIT("cached_tokens"), false};
-    const struct span_name written = {SLICE_INIT("cache_write_tokens"), false};
-    const struct span_name thought = {SLICE_INIT("reasoning_tokens"), false};
-    int64_t prompt = i64_max(count_of(&u[U_PROMPT]), count_of(&u[U_INPUT]));
-    int64_t completion = i64_max(count_of(&u[U_COMPLETION]), count_of(&u[U_OUTPUT]));
-    int64_t total = count_of(&u[U_TOTAL]);
-    int64_t read = i64_max(detail(&u[U_PROMPT_DETAILS], cached), count_of(&u[U_CACHE_HIT]));
-    int64_t reasoning = detail(&u[U_COMPLETION_DETAILS], thought);
-    bool has_prompt = u[U_PROMPT].kind == SPAN_NUMBER || u[U_INPUT].kind == SPAN_NUMBER;
-    if (!has_prompt && total > completion) {
-        prompt = total - completion;
+    while ((step = span_next(&c, &m)) == SPAN_ITEM) {
+        read_usage_member(&m, &u);
     }
-    out->cache_read = i64_min(read, prompt);
-    out->cache_write_5m = i64_min(detail(&u[U_PROMPT_DETAILS], written), prompt - out->cache_read);
-    out->input = prompt - out->cache_read - out->cache_write_5m;
-    int64_t sum = i64_add_sat(prompt, completion);
-    bool is_beside = reasoning > completion || (reasoning && i64_add_sat(sum, reasoning) == total);
-    out->reasoning = reasoning;
-    out->output = is_beside ? completion : completion - reasoning;
-    sum = is_beside ? i64_add_sat(sum, reasoning) : sum;
-    out->total_reported = total > sum ? total : 0;
-    out->is_known = has_prompt || u[U_COMPLETION].kind == SPAN_NUMBER ||
-                    u[U_OUTPUT].kind == SPAN_NUMBER || u[U_TOTAL].kind == SPAN_NUMBER;
+    if (step == SPAN_BAD) {
+        return;
+    }
+    if (!u.has_prompt && u.total > u.completion) {
+        u.prompt = u.total - u.completion;
+    }
+    out->cache_read = i64_min(u.cached, u.prompt);
+    out->cache_write_5m = i64_min(u.written, u.prompt - out->cache_read);
+    out->input = u.prompt - out->cache_read - out->cache_write_5m;
+    int64_t sum = i64_add_sat(u.prompt, u.completion);
+    bool is_beside =
+        u.reasoning > u.completion || (u.reasoning && i64_add_sat(sum, u.reasoning) == u.total);
+    out->reasoning = u.reasoning;
+    out->output = is_beside ? u.completion : u.completion - u.reasoning;
+    sum = is_beside ? i64_add_sat(sum, u.reasoning) : sum;
+    out->total_reported = u.total > sum ? u.total : 0;
+    out->is_known = u.has_prompt || u.has_completion || u.has_total;
 }
 
 enum chat_finish openai_finish(struct slice text)
@@ -155,7 +175,7 @@ static int64_t content_bytes(struct slice container, int depth)
     struct span_cursor c;
     struct span m;
     int64_t bytes = 0;
-    if (depth == CONTENT_DEPTH_MAX || span_open(&c, container)) {
+    if (depth == CONTENT_DEPTH_MAX || span_skim(&c, container)) {
         return 0;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -176,7 +196,7 @@ static void look_choice(struct slice choice, struct event_look *out)
     struct span m;
     int64_t index = 0;
     enum chat_finish finish = CHAT_FINISH_NONE;
-    if (span_open(&c, choice) || !c.is_object) {
+    if (span_skim(&c, choice) || !c.is_object) {
         return;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -204,7 +224,7 @@ static void look_choices(struct slice choices, struct event_look *out)
 {
     struct span_cursor c;
     struct span m;
-    if (span_open(&c, choices)) {
+    if (span_skim(&c, choices)) {
         return;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -302,7 +322,7 @@ HOT enum err openai_look(struct slice name, struct slice data, struct event_look
     if (out->is_done) {
         return OK;
     }
-    if (span_open(&c, data) || !c.is_object) {
+    if (span_skim(&c, data) || !c.is_object) {
         return E_SYNTAX;
     }
     while ((step = span_next(&c, &m)) == SPAN_ITEM) {

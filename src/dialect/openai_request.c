@@ -138,7 +138,7 @@ static size_t element_count(struct slice array)
 {
     struct span_cursor c;
     struct span m;
-    if (span_open(&c, array)) {
+    if (span_skim(&c, array)) {
         return 0;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -151,7 +151,7 @@ static int64_t prompt_count(const struct span *s)
 {
     struct span_cursor c;
     struct span first;
-    if (s->kind != SPAN_ARRAY || span_open(&c, s->value) || span_next(&c, &first) != SPAN_ITEM ||
+    if (s->kind != SPAN_ARRAY || span_skim(&c, s->value) || span_next(&c, &first) != SPAN_ITEM ||
         first.kind == SPAN_NUMBER) {
         return 1;
     }
@@ -187,7 +187,7 @@ static int64_t parts_bound(struct slice parts)
     struct span_cursor c;
     struct span part;
     int64_t sum = 0;
-    if (span_open(&c, parts)) {
+    if (span_skim(&c, parts)) {
         return -1;
     }
     while (span_next(&c, &part) == SPAN_ITEM) {
@@ -207,7 +207,7 @@ static int64_t message_bound(struct slice message)
     struct span_cursor c;
     struct span m;
     int64_t sum = 0;
-    if (span_open(&c, message)) {
+    if (span_skim(&c, message)) {
         return -1;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -233,7 +233,7 @@ static int64_t messages_bound(const struct span *messages)
     struct span_cursor c;
     struct span m;
     int64_t sum = 0;
-    if (messages->kind != SPAN_ARRAY || span_open(&c, messages->value)) {
+    if (messages->kind != SPAN_ARRAY || span_skim(&c, messages->value)) {
         return 0;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -253,7 +253,7 @@ static bool has_hosted_tool(const struct span *tools)
     struct span_cursor c;
     struct span m, type;
     struct span_object o;
-    if (tools->kind != SPAN_ARRAY || span_open(&c, tools->value)) {
+    if (tools->kind != SPAN_ARRAY || span_skim(&c, tools->value)) {
         return false;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
@@ -385,7 +385,7 @@ static bool has_subject(struct arena *a, const struct openai_members *m, enum ch
     }
     struct span_cursor c;
     struct span first;
-    if (s->kind == SPAN_ARRAY && (span_open(&c, s->value) || span_next(&c, &first) != SPAN_ITEM)) {
+    if (s->kind == SPAN_ARRAY && (span_skim(&c, s->value) || span_next(&c, &first) != SPAN_ITEM)) {
         openai_refuse(a, out_fault, name, "empty_array",
                       "Invalid '%s': empty array. Expected at least one element.", name);
         return false;

@@ -32,8 +32,11 @@ enum err json_parse(struct arena *a, struct slice text, yyjson_val **out_root,
     if (!e) {
         const yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, a};
         yyjson_read_err why = {.code = 0};
-        doc = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NUMBER_AS_RAW,
-                               &alc, &why); /* not in situ: the text is not written to */
+        const union {
+            const char *ours;
+            char *theirs;
+        } bytes = {.ours = text.ptr}; /* not in situ: the text is not written to */
+        doc = yyjson_read_opts(bytes.theirs, text.len, YYJSON_READ_NUMBER_AS_RAW, &alc, &why);
         if (!doc) {
             e = why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? E_LIMIT : E_SYNTAX;
             fault = (struct span_fault){.at = why.pos, .what = "invalid UTF-8 in a string"};

@@ -1,5 +1,7 @@
 #include "wire/spans.h"
 
+#include "wire/skim.h"
+
 #include <assert.h>
 
 #if defined(__SSE2__)
@@ -11,7 +13,8 @@ struct walk {
     const char *at, *end;
     const char *what; /* set with a failure */
     enum err failed;
-    bool has_escape; /* of the last string */
+    bool has_escape;  /* of the last string */
+    bool is_skimming; /* containers are passed over by their brackets */
 };
 
 static enum err fail(struct walk *w, const char *what)
@@ -279,6 +282,14 @@ static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
         out->is_string_plain = kind == SPAN_STRING && !w->has_escape;
         return OK;
     }
+    if (w->is_skimming && start < w->end) {
+        w->failed = skim_container(start, w->end, depth_max, &w->at);
+        w->what = "its brackets or strings do not end";
+        out->value = slice_of(start, (size_t)(w->at - start));
+        out->kind = *start == '{' ? SPAN_OBJECT : SPAN_ARRAY;
+        out->is_string_plain = false;
+        return w->failed;
+    }
     do {
         bool is_scalar = true;
         skip_space(w);
@@ -321,6 +332,13 @@ enum err span_open(struct span_cursor *c, struct slice text)
     return OK;
 }
 
+enum err span_skim(struct span_cursor *c, struct slice text)
+{
+    enum err e = span_open(c, text);
+    c->is_skimming = true;
+    return e;
+}
+
 static enum span_step step_failed(struct span_cursor *c, const struct walk *w)
 {
     c->failed = (int)w->failed;
@@ -355,9 +373,49 @@ static inline bool is_ascii(struct slice s)
     return (seen & 0x8080808080808080u) == 0;
 }
 
+/* Nearly every key: plain ASCII, at most 30 bytes, the colon right behind it. False: nothing was
+ * read. */
+static inline HOT bool quick_key(struct walk *w, struct span *out)
+{
+#if defined(__SSE2__)
+    const char *p = w->at;
+    if (w->end - p < 34 || *p != '"') {
+        return false;
+    }
+    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(p + 1));
+    __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(p + 17));
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i slash = _mm_set1_epi8('\\');
+    const __m128i space = _mm_set1_epi8(0x20);
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(low, quote)) |
+                      (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(high, quote)) << 16;
+    if (quotes == 0) {
+        return false;
+    }
+    /* Signed comparison: control characters and bytes above 0x7F are both below a space. */
+    unsigned others = (unsigned)_mm_movemask_epi8(
+                          _mm_or_si128(_mm_cmpeq_epi8(low, slash), _mm_cmplt_epi8(low, space))) |
+                      (unsigned)_mm_movemask_epi8(
+                          _mm_or_si128(_mm_cmpeq_epi8(high, slash), _mm_cmplt_epi8(high, space)))
+                          << 16;
+    unsigned len = (unsigned)__builtin_ctz(quotes);
+    if ((others & ((1u << len) - 1)) || p[len + 2] != ':') {
+        return false;
+    }
+    out->key = slice_of(p, len + 2);
+    out->is_key_plain = true;
+    w->at = p + len + 3;
+    return true;
+#else
+    (void)w;
+    (void)out;
+    return false;
+#endif
+}
+
 enum span_step span_next(struct span_cursor *c, struct span *out)
 {
-    struct walk w = {.at = c->at, .end = c->end};
+    struct walk w = {.at = c->at, .end = c->end, .is_skimming = c->is_skimming};
     if (c->failed || c->is_done) {
         return c->failed ? SPAN_BAD : SPAN_END;
     }
@@ -377,8 +435,9 @@ enum span_step span_next(struct span_cursor *c, struct span *out)
         w.at++;
         skip_space(&w);
     }
-    *out = (struct span){.kind = SPAN_ABSENT};
-    if (c->is_object) {
+    out->key = SLICE_NONE;
+    out->is_key_plain = false;
+    if (c->is_object && !quick_key(&w, out)) {
         const char *start = w.at;
         if (key(&w)) {
             return step_failed(c, &w);
@@ -468,7 +527,8 @@ size_t span_unescape(struct slice raw, char *out)
         }
         static const char from[] = "bfnrt", into[] = "\b\f\n\r\t";
         const char *found = memchr(from, p[1], sizeof(from) - 1);
-        *to++ = found ? into[found - from] : p[1];
+        const char *meant = found ? &into[found - from] : &p[1];
+        *to++ = *meant;
         p += 2;
     }
     return (size_t)(to - out);
