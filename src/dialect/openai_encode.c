@@ -48,8 +48,8 @@ static void add_bool(struct text *t, const char *name, bool value)
 /* {  with the comma that a list needs before it. */
 static void open_element(struct text *t)
 {
-    char last = t->len ? t->ptr[t->len - 1] : '[';
-    text_add(t, last == '[' ? SLICE("{") : SLICE(",{"));
+    bool is_first = t->len == 0 || t->ptr[t->len - 1] == '[';
+    text_add(t, is_first ? SLICE("{") : SLICE(",{"));
 }
 
 /* A data: URL where the bytes are inline, as a JSON string. */

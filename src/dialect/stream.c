@@ -41,7 +41,8 @@ static enum err flush(struct dialect_stream *s)
 /* Sends bytes of the input, now or with their neighbours. */
 static HOT enum err pass(struct dialect_stream *s, struct slice bytes, unsigned flags)
 {
-    bool is_input = bytes.ptr >= s->in.ptr && bytes.ptr < s->in.ptr + s->in.len;
+    bool is_input =
+        s->in.len && bytes.ptr >= s->in.ptr && (size_t)(bytes.ptr - s->in.ptr) < s->in.len;
     if (is_input && s->run.len && s->run.ptr + s->run.len == bytes.ptr) {
         s->run.len += bytes.len;
         s->run_flags |= flags;
