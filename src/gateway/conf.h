@@ -13,6 +13,8 @@
 #include "listen/listen.h"
 #include "route/route.h"
 
+struct config_setting; /* app/config.h */
+
 struct gateway_conf {
     struct arena arena; /* owns every text below */
 
@@ -58,8 +60,13 @@ struct gateway_conf {
     int64_t dns_ttl_ns;
     struct upstream_conf upstream;
 
+    const struct price_override *prices; /* configured ones, for the command line and explain */
+    size_t price_count;
+
     enum log_level log_level;
     bool has_request_log; /* one line a request */
+
+    const struct config_setting *settings; /* app/config.h: every setting and where it came from */
 
     /* versions (gateway/version.c) */
     uint64_t version;
