@@ -110,6 +110,8 @@ struct body_parts {
 
 /* Facts taken from an answer while it passes. */
 struct outcome {
+    bool wants_detail; /* in: finish and output_bytes of a whole answer are needed though it tells
+                          its usage */
     struct usage usage;
     bool has_usage;
     enum chat_finish finish;

@@ -312,7 +312,19 @@ static HOT void note_top(const struct span *m, struct top *top, struct event_loo
     }
 }
 
-HOT enum err openai_look(struct slice name, struct slice data, struct event_look *out)
+/* Whether an array that was skimmed has an element. */
+static bool has_element(struct slice array)
+{
+    return slice_trim(slice_of(array.ptr + 1, array.len - 2)).len > 0;
+}
+
+enum look_depth {
+    LOOK_ALL,
+    LOOK_ALL_WITHOUT_USAGE /* choices are looked into only when no usage is told */
+};
+
+static HOT enum err look_top(struct slice name, struct slice data, enum look_depth depth,
+                             struct event_look *out)
 {
     struct span_cursor c;
     struct span m;
@@ -332,7 +344,11 @@ HOT enum err openai_look(struct slice name, struct slice data, struct event_look
         return (enum err)c.failed;
     }
     if (top.choices.kind == SPAN_ARRAY) {
-        look_choices(top.choices.value, out);
+        if (depth == LOOK_ALL || top.usage.kind != SPAN_OBJECT) {
+            look_choices(top.choices.value, out);
+        } else {
+            out->choice_count = has_element(top.choices.value);
+        }
     }
     out->is_error =
         span_is_given(&top.error) || top.has_error_flag || slice_eq(name, SLICE("error"));
@@ -344,6 +360,11 @@ HOT enum err openai_look(struct slice name, struct slice data, struct event_look
     out->is_usage_only = top.usage.kind == SPAN_OBJECT && out->choice_count == 0 &&
                          !top.has_own_matter && !out->is_error;
     return OK;
+}
+
+enum err openai_look(struct slice name, struct slice data, struct event_look *out)
+{
+    return look_top(name, data, LOOK_ALL, out);
 }
 
 struct slice openai_error_message(struct arena *a, struct slice error)
@@ -374,10 +395,13 @@ enum err openai_observe(struct arena *a, enum chat_operation op, struct slice bo
                                             {SLICE_INIT("results"), false}};
     struct event_look look;
     struct slice text = slice_trim(body);
-    if (openai_look(SLICE_NONE, text, &look) || look.is_done) {
+    bool wants_detail = out->wants_detail;
+    if (look_top(SLICE_NONE, text, wants_detail ? LOOK_ALL : LOOK_ALL_WITHOUT_USAGE, &look) ||
+        look.is_done) {
         return E_SYNTAX;
     }
-    *out = (struct outcome){.is_complete = true, .finish = look.finish};
+    *out =
+        (struct outcome){.wants_detail = wants_detail, .is_complete = true, .finish = look.finish};
     out->has_usage = look.usage.len != 0;
     if (out->has_usage) {
         openai_read_usage(look.usage, &out->usage);

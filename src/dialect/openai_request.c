@@ -233,7 +233,8 @@ static int64_t messages_bound(const struct span *messages)
     struct span_cursor c;
     struct span m;
     int64_t sum = 0;
-    if (messages->kind != SPAN_ARRAY || span_skim(&c, messages->value)) {
+    /* An array of objects without anything nested is text alone, whatever its members are named. */
+    if (messages->kind != SPAN_ARRAY || messages->depth == 2 || span_skim(&c, messages->value)) {
         return 0;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {

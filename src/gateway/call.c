@@ -247,12 +247,21 @@ static void schedule_round(struct exchange *x)
                    on_backoff_over);
 }
 
+/* Retry-After in seconds; a date, which no provider sends, counts as absent. */
+static int64_t retry_after_ns(const struct failure *why)
+{
+    enum { RETRY_AFTER_MAX_S = 24 * 3600 };
+    int64_t seconds;
+    bool is_given = slice_to_i64(slice_trim(why->retry_after), &seconds) && seconds > 0;
+    return is_given ? i64_min(seconds, RETRY_AFTER_MAX_S) * NS_PER_S : 0;
+}
+
 void call_failed(struct exchange *x, enum health_outcome outcome, const struct failure *why)
 {
     struct gateway *g = x->worker->gateway;
     assert(!x->attempt);
     if (why) {
-        call_health_end(x, outcome, 0);
+        call_health_end(x, outcome, retry_after_ns(why));
         x->failure = *why;
         note_failure(x);
     }

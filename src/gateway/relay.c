@@ -586,17 +586,29 @@ static void stream_ended(struct exchange *x, enum err e, const char *action)
     call_failed(x, HEALTH_FAILED, &(struct failure){.is_set = true, .error = e, .message = why});
 }
 
+/* A server that serves any name does not know the one that the client chose: nobody's key or
+ * deployment is to blame, and the target is well. */
+static bool is_clients_name(const struct exchange *x, const struct upstream_fault *uf)
+{
+    static const struct slice word = SLICE_INIT("model");
+    bool names_model = slice_search(uf->message, word) < uf->message.len ||
+                       slice_search(uf->code, word) < uf->code.len;
+    return uf->blame == BLAME_US_DEPLOYMENT && names_model && x->target->provider->passes_unknown &&
+           slice_ends(x->ask.model, x->target->model);
+}
+
 /* A complete answer with an error status: whose fault, and is there another target? */
 static void error_answer(struct exchange *x)
 {
     struct upstream_fault uf = {0};
     struct slice body = slice_of(x->answer, x->answer_len);
     x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
+    bool is_name = is_clients_name(x, &uf);
     struct failure why = {
         .is_set = true,
         .status = x->answer_status,
         .is_ours = uf.blame == BLAME_US_KEY || uf.blame == BLAME_US_QUOTA ||
-                   uf.blame == BLAME_US_DEPLOYMENT,
+                   (uf.blame == BLAME_US_DEPLOYMENT && !is_name),
         .body = body,
         .content_type = x->answer_type,
         .retry_after = x->failure.retry_after,
@@ -621,7 +633,8 @@ static void error_answer(struct exchange *x)
             RECORD_ERROR);
         return;
     }
-    enum health_outcome outcome = why.is_ours                 ? HEALTH_REFUSED
+    enum health_outcome outcome = is_name                     ? HEALTH_OK
+                                  : why.is_ours               ? HEALTH_REFUSED
                                   : uf.blame == BLAME_LIMITED ? HEALTH_LIMITED
                                                               : HEALTH_FAILED;
     x->answer = NULL;
@@ -647,6 +660,7 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
         return;
     }
     struct slice body = slice_of(x->answer, x->answer_len);
+    x->outcome.wants_detail = x->is_storing;
     e = x->target->provider->dialect->observe(x->arena, x->route->op, body, &x->outcome);
     bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
     if (is_bad) {

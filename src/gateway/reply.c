@@ -19,6 +19,19 @@ static void line(struct text *out, struct slice name, struct slice value)
     *at = '\n';
 }
 
+/* A value that a client chose: whatever is not printable ASCII could end the line, so it becomes
+ * '?'. */
+static void line_printable(struct text *out, struct slice name, struct slice value)
+{
+    size_t before = out->len;
+    line(out, name, value);
+    for (size_t i = before; i + 2 < out->len; i++) { /* but for the CR LF of our own */
+        if (out->ptr[i] < ' ' || out->ptr[i] > '~') {
+            out->ptr[i] = '?';
+        }
+    }
+}
+
 static void line_i64(struct text *out, struct slice name, int64_t value)
 {
     text_add(out, name);
@@ -119,10 +132,10 @@ static void target_headers(const struct exchange *x, struct text *out)
 {
     if (x->hit) {
         line(out, SLICE("x-llm-gateway-provider"), SLICE("cached"));
-        line(out, SLICE("x-llm-gateway-model"), x->hit->model);
+        line_printable(out, SLICE("x-llm-gateway-model"), x->hit->model);
     } else if (x->target) {
         line(out, SLICE("x-llm-gateway-provider"), x->target->provider->name);
-        line(out, SLICE("x-llm-gateway-model"), x->target->model);
+        line_printable(out, SLICE("x-llm-gateway-model"), x->target->model);
     }
 }
 
@@ -144,7 +157,7 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
     line_i64(out, SLICE("x-llm-gateway-overhead-us"),
              i64_max(0, now_ns - x->started_ns - waited_ns) / NS_PER_US);
     line(out, SLICE("x-llm-gateway-upstream-request-id"), x->upstream_request_id);
-    line(out, SLICE("x-llm-gateway-dropped"), x->body.dropped);
+    line_printable(out, SLICE("x-llm-gateway-dropped"), x->body.dropped);
     if (x->is_admitted) {
         reply_rate_headers(&x->remaining, out);
     }

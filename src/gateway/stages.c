@@ -110,10 +110,29 @@ static enum stage_result refuse_model(struct exchange *x, struct slice near_name
         RECORD_ERROR);
 }
 
+/* A name goes to headers, logs and rows. */
+static bool has_control_character(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if ((uint8_t)name.ptr[i] < ' ' || name.ptr[i] == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum stage_result resolve_stage(struct exchange *x)
 {
     struct slice near_names = SLICE_NONE;
     x->action = "looking up the model";
+    if (has_control_character(x->ask.model)) {
+        return refuse(
+            x,
+            &(struct fault){.kind = FAULT_BAD_REQUEST,
+                            .message = SLICE("The model's name holds a control character."),
+                            .param = SLICE("model")},
+            RECORD_ERROR);
+    }
     if (x->who.allowed_models.len && !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
         return refuse(x,
                       &(struct fault){.kind = FAULT_FORBIDDEN,

@@ -26,30 +26,32 @@ struct skim {
 };
 
 #if defined(__SSE2__)
-static inline uint64_t mask_of(const __m128i eq[4])
+static inline uint64_t mask_at(__m128i equal, int at)
 {
-    return (uint64_t)(unsigned)_mm_movemask_epi8(eq[0]) |
-           (uint64_t)(unsigned)_mm_movemask_epi8(eq[1]) << 16 |
-           (uint64_t)(unsigned)_mm_movemask_epi8(eq[2]) << 32 |
-           (uint64_t)(unsigned)_mm_movemask_epi8(eq[3]) << 48;
+    return (uint64_t)(unsigned)_mm_movemask_epi8(equal) << at;
 }
 
-/* '[' and '{' differ by 0x20 only, ']' and '}' too. */
-static inline HOT struct block read_block(const char *p)
+/* '[' and '{' differ by 0x20 only, ']' and '}' too. Written out: no array that the hardening flags
+ * would zero. */
+static inline __attribute__((always_inline)) void read_sixteen(const char *p, int at,
+                                                               struct block *b)
 {
-    __m128i quotes[4];
-    __m128i slashes[4];
-    __m128i opens[4];
-    __m128i closes[4];
-    for (int i = 0; i < 4; i++) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
-        __m128i folded = _mm_or_si128(x, _mm_set1_epi8(0x20));
-        quotes[i] = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
-        slashes[i] = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
-        opens[i] = _mm_cmpeq_epi8(folded, _mm_set1_epi8('{'));
-        closes[i] = _mm_cmpeq_epi8(folded, _mm_set1_epi8('}'));
-    }
-    return (struct block){mask_of(quotes), mask_of(slashes), mask_of(opens), mask_of(closes)};
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + at));
+    __m128i folded = _mm_or_si128(x, _mm_set1_epi8(0x20));
+    b->quotes |= mask_at(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')), at);
+    b->slashes |= mask_at(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')), at);
+    b->opens |= mask_at(_mm_cmpeq_epi8(folded, _mm_set1_epi8('{')), at);
+    b->closes |= mask_at(_mm_cmpeq_epi8(folded, _mm_set1_epi8('}')), at);
+}
+
+static inline __attribute__((always_inline)) struct block read_block(const char *p)
+{
+    struct block b = {0, 0, 0, 0};
+    read_sixteen(p, 0, &b);
+    read_sixteen(p, 16, &b);
+    read_sixteen(p, 32, &b);
+    read_sixteen(p, 48, &b);
+    return b;
 }
 #else
 static inline struct block read_block(const char *p)
@@ -126,7 +128,7 @@ HOT enum err skim_container(const char *text, const char *end, unsigned depth_ma
                             const char **out_end)
 {
     struct skim s = {.depth_max = depth_max};
-    char last[BLOCK_BYTES];
+    char last[BLOCK_BYTES] __attribute__((aligned(16)));
     assert(text < end && (*text == '{' || *text == '[') && depth_max <= SKIM_DEPTH_MAX);
     if (depth_max == 0) {
         return E_LIMIT;

@@ -203,7 +203,7 @@ static inline enum err key(struct walk *w)
 /* What encloses the value at hand: bit d is set when the container at depth d is an object. */
 struct nest {
     uint64_t is_object[2];
-    unsigned depth;
+    unsigned depth, deepest;
 };
 
 static_assert(SPAN_DEPTH_MAX <= 128, "struct nest holds 128 levels");
@@ -231,6 +231,7 @@ static inline enum err open_container(struct walk *w, struct nest *n, unsigned d
         n->is_object[n->depth / 64] &= ~bit;
     }
     n->depth++;
+    n->deepest = n->depth > n->deepest ? n->depth : n->deepest;
     w->at++;
     skip_space(w);
     *out_closed = w->at < w->end && *w->at == (is_object ? '}' : ']');
@@ -280,9 +281,11 @@ static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
         out->value = slice_of(start, (size_t)(w->at - start));
         out->kind = kind;
         out->is_string_plain = kind == SPAN_STRING && !w->has_escape;
+        out->depth = 0;
         return OK;
     }
     if (w->is_skimming && start < w->end) {
+        out->depth = 0;
         w->failed = skim_container(start, w->end, depth_max, &w->at);
         w->what = "its brackets or strings do not end";
         out->value = slice_of(start, (size_t)(w->at - start));
@@ -313,6 +316,7 @@ static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
     out->value = slice_of(start, (size_t)(w->at - start));
     out->kind = *start == '{' ? SPAN_OBJECT : SPAN_ARRAY;
     out->is_string_plain = false;
+    out->depth = (uint8_t)nest.deepest;
     return OK;
 }
 

@@ -35,8 +35,9 @@ struct span {
     enum span_kind kind;
     bool is_key_plain;    /* the key has no escape and no byte above 0x7F */
     bool is_string_plain; /* SPAN_STRING: no escape in it, so it is value without its quotes */
-    struct slice key;     /* with its quotes, as spelled; empty in arrays */
-    struct slice value;   /* as spelled, with quotes or brackets */
+    uint8_t depth; /* containers one inside the other, this one counted; 0: a scalar, or skimmed */
+    struct slice key;   /* with its quotes, as spelled; empty in arrays */
+    struct slice value; /* as spelled, with quotes or brackets */
 };
 
 /* Where text stops being JSON. */

@@ -25,7 +25,7 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
         refusals++;
         return;
     }
-    struct outcome out;
+    struct outcome out = {.wants_detail = true};
     bool is_embedding = json_get(tree, "data") != NULL;
     if (dialect_openai.observe(a, is_embedding ? CHAT_OP_EMBEDDING : CHAT_OP_CHAT, body, &out)) {
         fail_msg("%s cannot be read", name);
@@ -45,7 +45,7 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     assert_int_equal(r.choices[r.choice_count - 1].finish, out.finish);
     /* and back: the same facts again */
     struct slice again;
-    struct outcome twice;
+    struct outcome twice = {.wants_detail = true};
     assert_int_equal(dialect_openai.encode_response(a, &r, NULL, &again), OK);
     assert_int_equal(dialect_openai.observe(a, CHAT_OP_CHAT, again, &twice), OK);
     assert_int_equal(usage_total(&twice.usage), usage_total(&out.usage));
@@ -65,7 +65,7 @@ static void whole_bodies_tell_their_facts(void **state)
 {
     (void)state;
     struct arena a;
-    struct outcome o;
+    struct outcome o = {.wants_detail = true};
     arena_init(&a, NULL, (size_t)1 << 20);
     static const char *const bad[] = {"",      "<html>", "[]",   "null", "{\"choices\":[}",
                                       "{} {}", "[DONE]", "\"x\""};

@@ -230,7 +230,7 @@ static void stored_fixture(struct arena *a, const char *name, struct slice in)
 {
     struct sink direct, spread;
     struct slice body, events;
-    struct outcome seen;
+    struct outcome seen = {.wants_detail = true};
     enum chat_operation op =
         slice_search(in, SLICE("\"text_completion\"")) < in.len ? CHAT_OP_COMPLETION : CHAT_OP_CHAT;
     assert_int_equal(run(a, in, OWN, in.len, 0, &direct), OK);
