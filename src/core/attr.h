@@ -10,6 +10,17 @@
 #define CLEANUP(fn)  __attribute__((cleanup(fn##_cleanup)))
 #define UNUSED       __attribute__((unused))
 
+/* A room on the hot path that is written before it is read: the hardening flags shall not zero it
+ * first. */
+#if defined(__has_attribute)
+#    if __has_attribute(uninitialized)
+#        define ROOM __attribute__((uninitialized))
+#    endif
+#endif
+#ifndef ROOM
+#    define ROOM
+#endif
+
 /* Ownership leaves by TAKE(p): returns p and nulls the variable. */
 #define TAKE(p)                       \
     __extension__({                   \

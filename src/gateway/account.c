@@ -130,8 +130,8 @@ static void fill_record(const struct exchange *x, struct usage_record *r)
 
 static void write_record(struct exchange *x)
 {
-    struct usage_record r;
-    char room[DETAIL_ROOM_BYTES];
+    ROOM struct usage_record r;
+    ROOM char room[DETAIL_ROOM_BYTES];
     struct text detail = text_in(room, sizeof(room));
     struct ledger_worker *w = x->worker->ledger;
     fill_record(x, &r);

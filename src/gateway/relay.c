@@ -137,7 +137,7 @@ static void arm_keepalive(struct exchange *x, int64_t from_ns)
 
 static void begin_stream_reply(struct exchange *x)
 {
-    char room[REPLY_HEADERS_MAX_BYTES];
+    ROOM char room[REPLY_HEADERS_MAX_BYTES];
     struct text headers = text_in(room, sizeof(room));
     x->state = EXCHANGE_STREAMING;
     x->action = "relaying the stream";
@@ -347,7 +347,7 @@ static struct own_extras own_extras_of(const struct exchange *x, bool is_cached)
 
 static void reply_body(struct exchange *x, int status, struct slice type, struct slice body)
 {
-    char room[REPLY_HEADERS_MAX_BYTES];
+    ROOM char room[REPLY_HEADERS_MAX_BYTES];
     struct text headers = text_in(room, sizeof(room));
     x->state = EXCHANGE_REPLYING;
     if (!x->conn) {

@@ -205,7 +205,7 @@ static COLD void keep_parts(struct http_conn *c, const struct slice *head, size_
 HOT void http_conn_reply(struct http_conn *c, int status, struct slice headers,
                          const struct slice *body, size_t n)
 {
-    char prefix[PREFIX_BYTES];
+    ROOM char prefix[PREFIX_BYTES];
     struct text t = text_in(prefix, sizeof(prefix));
     size_t body_len = parts_total(body, n);
 
@@ -222,7 +222,7 @@ HOT void http_conn_reply(struct http_conn *c, int status, struct slice headers,
     if (c->is_bodyless) {
         n = body_len = 0;
     }
-    struct iovec iov[3 + LISTEN_IOV_PARTS];
+    ROOM struct iovec iov[3 + LISTEN_IOV_PARTS];
     const struct slice head[] = {text_slice(&t), headers, SLICE("\r\n")};
     int count = add_parts(iov, 0, head, ARRAY_LEN(head));
     count = add_parts(iov, count, body, size_min(n, LISTEN_IOV_PARTS));
@@ -240,7 +240,7 @@ static bool flush_parts(struct http_conn *c)
         if (!c->stream.is_writable) {
             return false;
         }
-        struct iovec iov[LISTEN_IOV_PARTS];
+        ROOM struct iovec iov[LISTEN_IOV_PARTS];
         int count = add_parts(iov, 0, box->parts, size_min(box->part_count, LISTEN_IOV_PARTS));
         size_t sent = count ? write_parts(c, iov, count) : 0;
         if (c->is_broken) {
@@ -378,7 +378,7 @@ void reply_flush_head(struct listener *l)
 void http_conn_stream_begin(struct http_conn *c, int status, struct slice headers)
 {
     struct listener *l = c->listener;
-    char prefix[PREFIX_BYTES];
+    ROOM char prefix[PREFIX_BYTES];
     struct text t = text_in(prefix, sizeof(prefix));
 
     begin_reply(c, status);
@@ -393,7 +393,7 @@ void http_conn_stream_begin(struct http_conn *c, int status, struct slice header
     add_connection(c, &t);
     assert(!t.is_full);
     if (t.len + headers.len + 2 > LISTEN_HEAD_ROOM_BYTES) {
-        struct iovec iov[3];
+        ROOM struct iovec iov[3];
         const struct slice head[] = {text_slice(&t), headers, SLICE("\r\n")};
         send_stream(c, iov, add_parts(iov, 0, head, ARRAY_LEN(head)));
         return;
@@ -425,7 +425,7 @@ static struct slice chunk_size_line(char *room, size_t size)
 static HOT void send_chunk(struct http_conn *c, const struct slice *parts, size_t n, bool is_last)
 {
     struct listener *l = c->listener;
-    struct iovec iov[LISTEN_IOV_PARTS + 3];
+    ROOM struct iovec iov[LISTEN_IOV_PARTS + 3];
     char size_room[CHUNK_SIZE_BYTES + 2];
     size_t total = c->is_bodyless ? 0 : parts_total(parts, n);
     int count = 0;
@@ -513,7 +513,7 @@ void reply_fault(struct http_conn *c, int status, const char *text)
     TEXT_ADD(&head, "\r\nConnection: close\r\n\r\n");
     assert(!head.is_full);
     const struct slice parts[] = {text_slice(&head), text_slice(&body)};
-    struct iovec iov[2];
+    ROOM struct iovec iov[2];
     (void)write_parts(c, iov, add_parts(iov, 0, parts, ARRAY_LEN(parts)));
     http_conn_refused(c);
 }

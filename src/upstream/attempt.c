@@ -177,7 +177,7 @@ static HOT void send_parts(struct attempt *a)
 {
     struct stream *s = &a->conn->stream;
     while (s->is_writable && !a->is_sent && !a->is_send_broken) {
-        struct iovec parts[ATTEMPT_PARTS_MAX];
+        ROOM struct iovec parts[ATTEMPT_PARTS_MAX];
         size_t len = 0;
         int n = gather(a, parts);
         enum io_result r = n ? stream_write(s, parts, n, &len) : IO_DONE;

@@ -128,7 +128,7 @@ HOT enum err skim_container(const char *text, const char *end, unsigned depth_ma
                             const char **out_end)
 {
     struct skim s = {.depth_max = depth_max};
-    char last[BLOCK_BYTES] __attribute__((aligned(16)));
+    ROOM char last[BLOCK_BYTES] __attribute__((aligned(16)));
     assert(text < end && (*text == '{' || *text == '[') && depth_max <= SKIM_DEPTH_MAX);
     if (depth_max == 0) {
         return E_LIMIT;
