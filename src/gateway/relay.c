@@ -78,11 +78,49 @@ static void store_answer(struct exchange *x, enum cache_form form, struct slice 
     }
 }
 
+/* A translated stream as one neutral answer; it points into itself. */
+struct streamed {
+    struct chat_part part;
+    struct chat_choice choice;
+    struct chat_response response;
+};
+
+static void gather_streamed(const struct exchange *x, struct streamed *out)
+{
+    *out = (struct streamed){
+        .part = {.kind = CHAT_TEXT, .text = dialect_stream_text(x->stream)},
+        .choice = {.parts = &out->part, .part_count = 1, .finish = x->outcome.finish},
+        .response = {.model = x->outcome.model.len ? x->outcome.model : x->target->model,
+                     .choices = &out->choice,
+                     .choice_count = 1,
+                     .usage = x->outcome.usage,
+                     .has_usage = true},
+    };
+}
+
+/* Entries are in the provider's dialect: what was translated for this client is kept as a whole
+ * answer of that dialect. */
+static void store_stream(struct exchange *x)
+{
+    const struct dialect *provider = x->target->provider->dialect;
+    struct streamed s;
+    struct slice body = SLICE_NONE;
+    if (!x->is_storing || dialect_is_same(x->client, provider)) {
+        store_answer(x, CACHE_EVENTS, slice_of(x->answer, x->answer_len));
+        return;
+    }
+    gather_streamed(x, &s);
+    if (provider->encode_response(x->arena, &s.response, NULL, &body) != OK) {
+        stop_storing(x);
+    }
+    store_answer(x, CACHE_BODY, body);
+}
+
 static void finish_stream(struct exchange *x)
 {
     struct slice tail = slice_of(x->tail, x->tail_len);
     loop_timer_stop(x->worker->loop, &x->timer);
-    store_answer(x, CACHE_EVENTS, slice_of(x->answer, x->answer_len));
+    store_stream(x);
     x->state = EXCHANGE_REPLYING;
     if (x->conn) {
         http_conn_stream_end(x->conn, &tail, tail.len ? 1 : 0);
@@ -276,22 +314,16 @@ static HOT enum err on_stream_bytes(void *ctx, struct slice bytes, unsigned flag
 static void render_last(void *ctx, struct text *out)
 {
     struct exchange *x = ctx;
+    struct streamed s;
     account(x, RECORD_SUCCESS, 200);
-    struct chat_part part = {.kind = CHAT_TEXT};
-    struct chat_choice choice = {.parts = &part, .part_count = 1, .finish = x->outcome.finish};
-    struct chat_response r = {.model = x->outcome.model.len ? x->outcome.model : x->target->model,
-                              .choices = &choice,
-                              .choice_count = 1,
-                              .usage = x->outcome.usage,
-                              .has_usage = true};
-    part.text = dialect_stream_text(x->stream);
+    gather_streamed(x, &s);
     struct own_extras extras = {
         .cost_nusd = x->cost_nusd,
         .latency_ms = (loop_now_ns(x->worker->loop) - x->started_ns) / NS_PER_MS,
         .rate_limit_remaining = x->remaining.requests_limit < 0 ? -1 : x->remaining.requests_left,
         .provider = x->target->provider->name,
     };
-    own_render_result(&r, &extras, out);
+    own_render_result(&s.response, &extras, out);
 }
 
 static enum err open_stream(struct exchange *x)
