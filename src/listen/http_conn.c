@@ -451,17 +451,20 @@ static bool step_reply(struct run *run)
     return false;
 }
 
+/* Past the bound nothing more is read, so that the client is stopped by its full buffers, but the
+ * connection stays till the deadline: a close would reset away a reply that it has not read yet. */
 static bool step_linger(struct run *run)
 {
     struct http_conn *c = run->c;
     run->in = SLICE_NONE;
-    switch (receive(run)) {
-    case IO_DONE:
-        c->discard_bytes += (uint32_t)run->in.len;
-        if (c->discard_bytes <= LISTEN_LINGER_MAX_BYTES) {
-            return true;
+    if (c->discard_bytes > LISTEN_LINGER_MAX_BYTES) {
+        if (c->stream.is_hangup) {
+            http_conn_close(c);
         }
-        break;
+        return false;
+    }
+    switch (receive(run)) {
+    case IO_DONE: c->discard_bytes += (uint32_t)run->in.len; return true;
     case IO_AGAIN: return false;
     case IO_EOF:
     case IO_FAILED: break;

@@ -15,7 +15,7 @@
  *   DISCARD  rest of the body read         -> IDLE
  *   DISCARD  64 KiB or 2 s                 -> LINGER
  *   HEAD     fault                         -> LINGER   (BODY and IDLE too)
- *   LINGER   EOF, 1 MiB or 2 s             -> CLOSING
+ *   LINGER   EOF or 2 s                    -> CLOSING  after 1 MiB nothing more is read
  *   (any)    socket failed, peer gone      -> CLOSING
  */
 #ifndef LISTEN_HTTP_CONN_H

@@ -19,7 +19,7 @@
  *   BODY       last byte                   -> HANDLER   on_body
  *   HANDLER    reply / stream_begin        -> REPLY     written at once; rest queued
  *   REPLY      last byte with the kernel   -> IDLE      on_done; keep-alive
- *   REPLY      ... with an unread body     -> LINGER    reads up to 64 KiB to keep, or 1 MiB / 2 s
+ *   REPLY      ... with an unread body     -> LINGER    reads up to 64 KiB to keep; else 1 MiB, 2 s
  * before close (any)      client closed, reset        -> CLOSING   on_gone if a request was in the
  * handler's hands HEAD, BODY fault or time-out           -> LINGER    400 408 413 414 431 505 with
  * a JSON body, then close

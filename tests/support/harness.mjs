@@ -60,6 +60,17 @@ export function tempDir(t) {
     return dir;
 }
 
+/** Cleans up for a whole describe block: after(fn) as a test context has it, end() runs them, the last first. */
+export function scope() {
+    const cleanups = [];
+    return {
+        after: (fn) => cleanups.push(fn),
+        async end() {
+            while (cleanups.length > 0) await cleanups.pop()();
+        },
+    };
+}
+
 /** A child process with its output kept. */
 class Child {
     constructor(t, name, file, args, options) {
@@ -189,6 +200,7 @@ export async function startGateway(t, options = {}) {
         WORKERS: String(options.workers ?? 1),
         DATA_DIR: dataDir,
         ADMIN_API_KEY: adminKey,
+        DRAIN_DELAY: "0", // SIGTERM need not wait for a load balancer
         ...(options.sim ? { LOCAL_BASE_URL: options.sim.base } : {}),
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => /^(ASAN|UBSAN|TSAN|LSAN|LLVM|GCOV)_/.test(name))),
         ...options.env,
@@ -243,11 +255,51 @@ function gatewayHandle(t, { child, port, origin, dataDir, env, options }) {
         /** The value of a metric, summed over the series whose labels contain all of labels. */
         metric: async (name, labels = {}) => sumMetric(await (await fetch(`${origin}/metrics`)).text(), name, labels),
         sql: (query) => sql(dataDir, query),
+        /** The usage row of an answer (or of a request id), as soon as it is in the database. */
+        row(of) {
+            const id = typeof of === "string" ? of : of.headers.get("x-request-id");
+            return eventually(async () => (await sql(dataDir, `SELECT * FROM requests WHERE id = '${id}'`))[0], `the usage row of ${id}`);
+        },
+        /** Usage rows that fulfil an SQL condition, oldest first, once there are at least count of them. */
+        rows: (where, count = 1) =>
+            eventually(async () => {
+                const rows = await sql(dataDir, `SELECT * FROM requests WHERE ${where} ORDER BY created_at, seq`);
+                return rows.length >= count && rows;
+            }, `${count} usage rows with ${where}`),
         logs: () => child.output.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : [])),
         stop: (signal, timeoutMs) => child.stop(signal, timeoutMs),
         kill: () => child.stop("SIGKILL"),
         /** The same data directory, port and configuration once more (after stop or kill). */
         again: (more = {}) => startGateway(t, { ...options, dataDir, port, ...more }),
+    };
+}
+
+/** A simulator, a gateway in front of it and a tenant: {sim, gateway, tenant, key, post, chat}. */
+export async function startWorld(t, { tenant: fields, sim: simOptions, ...options } = {}) {
+    const sim = await startSim(t, simOptions);
+    const priced = { OPENAI_API_KEY: "sk-provider", OPENAI_UPSTREAM_URL: sim.base };
+    const { priced: isPriced, env, ...rest } = options;
+    const local = isPriced || options.config !== undefined ? {} : { LOCAL_BASE_URL: sim.base };
+    const gateway = await startGateway(t, {
+        ...rest,
+        ...(typeof rest.config === "function" ? { config: rest.config(sim) } : {}),
+        env: { ...local, ...(isPriced ? priced : {}), ...env },
+    });
+    const tenant = await gateway.createTenant({ rate_limit: 1000000, ...fields });
+    const key = tenant.api_key;
+    const post = (where, body, init) => gateway.request(key, where, body, init);
+    return {
+        sim,
+        gateway,
+        tenant,
+        key,
+        post,
+        /** A chat completion of OpenAI's dialect; content may begin with "sim:" and directives. */
+        chat: (content, more = {}, init = {}) =>
+            post("/v1/chat/completions", { model: "gpt-4o-mini", messages: [{ role: "user", content }], ...more }, init),
+        /** The same in the gateway's own dialect. */
+        own: (content, more = {}, init = {}) =>
+            post("/api/v1/completions", { model: "gpt-4o-mini", messages: [{ role: "user", content }], ...more }, init),
     };
 }
 

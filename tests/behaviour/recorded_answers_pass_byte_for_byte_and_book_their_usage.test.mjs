@@ -1,0 +1,150 @@
+// Every recorded exchange of an OpenAI-speaking provider, replayed by the simulator and fetched through the gateway.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync, statSync } from "node:fs";
+import path from "node:path";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import { fixtures, scope, startWorld } from "../support/harness.mjs";
+
+/** {name, request, status, body: the recorded bytes or undefined, isStream} */
+function recordings() {
+    const found = [];
+    for (const provider of readdirSync(fixtures).filter((d) => statSync(path.join(fixtures, d)).isDirectory())) {
+        const files = readdirSync(path.join(fixtures, provider));
+        for (const file of files) {
+            const name = `${provider}/${file.replace(/(\.body)?\.(json|sse)$/, "")}`;
+            const beside = files.includes(`${path.basename(name)}.json`);
+            if (file.endsWith(".sse") && !beside) {
+                found.push({ name, isStream: true, status: 200 });
+            } else if (file.endsWith(".body.json")) {
+                // A stream of the same name hides the body from the simulator; it is replayed as a scripted body.
+                found.push({ name: `${name}.body`, isStream: false, status: 200, body: readFileSync(path.join(fixtures, provider, file), "utf8") });
+            } else if (file.endsWith(".json")) {
+                const { request, response } = JSON.parse(readFileSync(path.join(fixtures, provider, file), "utf8"));
+                found.push({ name, request, status: response.status, isStream: response.body_file?.endsWith(".sse") ?? false });
+            }
+        }
+    }
+    return found;
+}
+
+const wherefrom = (r) => {
+    if (r.name.startsWith("openai-embeddings")) return "/v1/embeddings";
+    return r.name.startsWith("openai-completions") ? "/v1/completions" : "/v1/chat/completions";
+};
+
+const eventsOf = (text) => text.split(/(?<=\r?\n\r?\n)/).filter((e) => e.trim() !== "");
+const dataOf = (event) => event.split(/\r?\n/).filter((l) => l.startsWith("data:")).map((l) => l.slice(5).trim()).join("\n");
+const jsonOf = (event) => (dataOf(event).startsWith("{") ? JSON.parse(dataOf(event)) : undefined);
+
+/** What a provider reports, in the columns of the usage row. */
+function expectedUsage(usage) {
+    let completion = usage.completion_tokens ?? 0;
+    const reasoning = usage.completion_tokens_details?.reasoning_tokens ?? 0;
+    const prompt = usage.prompt_tokens ?? usage.total_tokens - completion;
+    if (reasoning > completion || (reasoning > 0 && prompt + completion + reasoning === usage.total_tokens)) completion += reasoning;
+    return {
+        prompt_tokens: prompt,
+        completion_tokens: completion,
+        total_tokens: Math.max(usage.total_tokens ?? 0, prompt + completion),
+        cache_read_tokens: usage.prompt_tokens_details?.cached_tokens ?? usage.prompt_cache_hit_tokens ?? 0,
+        reasoning_tokens: reasoning,
+        estimated: 0,
+    };
+}
+
+/** What remains of a stream when the client did not ask for usage, event by event; asserts that nothing else went. */
+function assertOnlyUsageIsMissing(got, recorded) {
+    const gotEvents = eventsOf(got);
+    let at = 0;
+    for (const event of eventsOf(recorded)) {
+        const json = jsonOf(event);
+        const usageOnly = json?.usage && (json.choices ?? []).length === 0 && !json.moderation && !json.prompt_filter_results;
+        if (usageOnly) continue;
+        const now = gotEvents[at++];
+        if (json === undefined || !("usage" in json) || json.usage === undefined) {
+            assert.equal(now, event);
+            continue;
+        }
+        // The remaining bytes are the recorded ones with one span cut out, and the span is the usage member and a comma.
+        let head = 0;
+        while (head < now.length && now[head] === event[head]) head++;
+        let tail = 0;
+        while (tail < now.length - head && now.at(-1 - tail) === event.at(-1 - tail)) tail++;
+        assert.equal(head + tail, now.length, `${now} is not ${event} with one cut`);
+        const { usage, ...rest } = json;
+        assert.deepEqual(jsonOf(now), rest);
+        assert.match(event.slice(0, event.length - tail).slice(head), /usage/);
+    }
+    assert.equal(at, gotEvents.length, "no event was added");
+}
+
+describe("recorded answers pass byte for byte, and exactly the usage they report is booked", () => {
+    const world = scope();
+    let sim, gateway, post;
+    before(async () => {
+        ({ sim, gateway, post } = await startWorld(world, { env: { ENABLE_PROMPT_CACHE: "false" } }));
+    });
+    after(() => world.end());
+    beforeEach(() => sim.reset());
+
+    const all = recordings().filter((r) => r.status === 200 && !JSON.parse(r.body ?? "{}").error);
+
+    test("there are recordings of every provider", () => {
+        const providers = new Set(recordings().map((r) => r.name.split("/")[0]));
+        assert.deepEqual([...providers].sort(), [
+            "azure", "deepseek", "gemini-openai-compat", "groq", "mistral", "ollama", "openai-chat", "openai-compatible",
+            "openai-completions", "openai-embeddings", "openrouter",
+        ]);
+        assert.ok(all.length > 35, `${all.length}`);
+    });
+
+    /** The recorded bytes as the simulator sends them, and the gateway's answer to the same. */
+    async function replay(recording, body) {
+        const script = recording.body ? { body: recording.body } : { fixture: recording.name };
+        await sim.script([script, script]);
+        const send = JSON.stringify(body);
+        const direct = await fetch(sim.origin + wherefrom(recording), { method: "POST", body: send });
+        const recorded = Buffer.from(await direct.arrayBuffer());
+        const answer = await post(wherefrom(recording), send);
+        const got = Buffer.from(await answer.arrayBuffer());
+        assert.equal(answer.status, 200, got.toString());
+        assert.equal(answer.headers.get("content-type"), direct.headers.get("content-type"));
+        return { recorded, got, row: await gateway.row(answer) };
+    }
+
+    const requestOf = (recording) => recording.request?.body ?? { model: "m", messages: [{ role: "user", content: "hi" }] };
+
+    for (const recording of all.filter((r) => !r.isStream)) {
+        test(`${recording.name}: whole`, async () => {
+            const { recorded, got, row } = await replay(recording, requestOf(recording));
+            assert.ok(got.equals(recorded));
+            
+            assert.equal(row.status, "success");
+            const { usage } = JSON.parse(recorded);
+            const expected = expectedUsage(usage);
+            assert.deepEqual(Object.fromEntries(Object.keys(expected).map((k) => [k, row[k]])), expected);
+        });
+    }
+
+    for (const recording of all.filter((r) => r.isStream)) {
+        for (const asks of [true, false]) {
+            test(`${recording.name}: streamed, the client ${asks ? "asks" : "does not ask"} for usage`, async () => {
+                const { stream_options, ...body } = { ...requestOf(recording), stream: true };
+                const { recorded, got, row } = await replay(recording, asks ? { ...body, stream_options: { include_usage: true } } : body);
+                if (asks) assert.equal(got.toString(), recorded.toString());
+                else assertOnlyUsageIsMissing(got.toString(), recorded.toString());
+                
+                assert.equal(row.status, "success");
+                const usages = eventsOf(recorded.toString()).map((e) => jsonOf(e)?.usage ?? jsonOf(e)?.x_groq?.usage).filter(Boolean);
+                if (usages.length === 0) {
+                    assert.equal(row.estimated, 1);
+                    assert.ok(row.prompt_tokens > 0 && row.completion_tokens > 0);
+                    return;
+                }
+                const expected = expectedUsage(usages.at(-1));
+                assert.deepEqual(Object.fromEntries(Object.keys(expected).map((k) => [k, row[k]])), expected);
+            });
+        }
+    }
+});
