@@ -128,6 +128,17 @@ enum err db_end(struct store_db *db, enum err e)
     return e;
 }
 
+/* The journal file of a database in WAL mode is the WAL. */
+enum err store_sync(struct store_db *db)
+{
+    sqlite3_file *wal = NULL;
+    int rc = sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (rc == SQLITE_OK && wal && wal->pMethods) {
+        rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    }
+    return rc == SQLITE_OK ? OK : db_fail(db, rc);
+}
+
 void db_bind_text(sqlite3_stmt *stmt, int at, struct slice s)
 {
     assert(s.len <= INT32_MAX);
@@ -293,12 +304,15 @@ static enum err check_schema(struct store_db *db, bool is_migrating)
     int from = 0;
     int to = 0;
     if (is_migrating) {
-        return store_db_migrate(db, &from, &to);
+        enum err e = store_db_migrate(db, &from, &to);
+        db->opened_version = e == OK ? from : 0;
+        return e;
     }
     enum err e = db_schema_version(db, &from);
     if (e != OK) {
         return e;
     }
+    db->opened_version = from;
     char text[DB_ERROR_MAX_BYTES];
     (void)snprintf(
         text, sizeof(text),
@@ -360,6 +374,11 @@ void store_db_close(struct store_db *db)
     usage_groups_deinit(&db->groups);
     (void)sqlite3_close_v2(db->sql);
     free(db);
+}
+
+int store_db_opened_version(const struct store_db *db)
+{
+    return db->opened_version;
 }
 
 const char *store_db_error(const struct store_db *db)

@@ -16,7 +16,8 @@ enum {
     DB_ERROR_MAX_BYTES = 256,
     DB_TIME_TEXT_BYTES = 26,
     DB_DAY_TEXT_BYTES = 10,
-    DB_BUSY_MS = 2000
+    DB_BUSY_MS = 2000,
+    DB_BUSY_BATCH_MS = 100
 };
 
 enum db_stmt {
@@ -31,6 +32,7 @@ struct store_db {
     sqlite3_stmt *stmts[DB_STMT_COUNT];
     char error[DB_ERROR_MAX_BYTES];
     bool is_failing;           /* the last transaction failed for a reason that is the database's */
+    int opened_version;        /* of the schema, before migrations */
     int64_t deadline_ns;       /* monotonic; a query running later is interrupted. 0: none */
     int64_t seen_data_version; /* of other connections' changes, at the last directory reading */
     int64_t seen_seq;          /* the directory's sequence number at that time; -1: unknown */

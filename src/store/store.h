@@ -95,6 +95,8 @@ MUST_USE enum err store_db_open(const struct store_conf *conf, struct store_db *
                                 size_t why_cap);
 void store_db_close(struct store_db *db);
 MUST_USE enum err store_db_migrate(struct store_db *db, int *out_from, int *out_to);
+/* The schema's version that opening found, before it migrated; 0: the database was empty. */
+int store_db_opened_version(const struct store_db *db);
 const char *store_db_error(const struct store_db *db);
 
 /* --- directory
@@ -155,8 +157,11 @@ struct store_batch {
     const struct usage_record *closed;
     size_t closed_count;
     const struct usage_record *opens;
-    size_t open_count; /* opens to keep in requests_open */
-    struct store_checkpoint checkpoint;
+    size_t open_count;                  /* opens to keep in requests_open */
+    struct store_checkpoint checkpoint; /* instance zero: none */
+    const struct store_checkpoint
+        *checkpoints; /* more of them: a batch may cover several workers */
+    size_t checkpoint_count;
 };
 MUST_USE enum err store_usage_write(struct store_db *db, const struct store_batch *batch);
 MUST_USE enum err store_checkpoint_get(struct store_db *db, struct id instance, int32_t worker,
@@ -185,6 +190,8 @@ MUST_USE enum err store_usage_index(struct store_db *db, int64_t max_rows, int64
  * until *out_deleted < max_rows. */
 MUST_USE enum err store_retain(struct store_db *db, int64_t before_unix_ns, int64_t max_rows,
                                int64_t *out_deleted);
+/* What was committed survives a power cut after this (commits alone survive the process). */
+MUST_USE enum err store_sync(struct store_db *db);
 /* The instance's journal is gone; so are its checkpoints. */
 MUST_USE enum err store_checkpoints_forget(struct store_db *db, struct id instance);
 

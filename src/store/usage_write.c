@@ -343,7 +343,11 @@ static enum err write_batch(struct writer *w, const struct store_batch *batch)
     e = e == OK ? write_opens(w, batch) : e;
     e = e == OK ? write_days(w) : e;
     e = e == OK ? write_periods(w) : e;
-    return e == OK ? write_checkpoint(w->db, &batch->checkpoint) : e;
+    e = e == OK ? write_checkpoint(w->db, &batch->checkpoint) : e;
+    for (size_t i = 0; e == OK && i < batch->checkpoint_count; i++) {
+        e = write_checkpoint(w->db, &batch->checkpoints[i]);
+    }
+    return e;
 }
 
 enum err store_usage_write(struct store_db *db, const struct store_batch *batch)
@@ -356,10 +360,14 @@ enum err store_usage_write(struct store_db *db, const struct store_batch *batch)
         return e != OK ? e : E_DB;
     }
     arena_init(&w.replaced, NULL, SIZE_MAX);
+    /* The journal keeps records while another process writes: no need to wait for it for long, and
+     * segments are prepared by this very thread. */
+    (void)sqlite3_busy_timeout(db->sql, DB_BUSY_BATCH_MS);
     e = db_begin(db);
     if (e == OK) {
         e = db_end(db, write_batch(&w, batch));
     }
+    (void)sqlite3_busy_timeout(db->sql, DB_BUSY_MS);
     (void)sqlite3_clear_bindings(w.binder.stmt); /* they point into the batch */
     arena_deinit(&w.replaced);
     return e;

@@ -1,0 +1,415 @@
+/* The writer thread's side: batches into the store, segments made ready, durable and free again. */
+#include "core/check.h"
+#include "core/clock.h"
+#include "ledger/inner.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum {
+    BATCHES_A_TURN = 8,  /* then the store's jobs get theirs */
+    QUIET_RECORDS = 128, /* fewer a turn: there is time to index rows */
+    INDEX_ROWS = 4096    /* a step */
+};
+static const int64_t RETRY_MIN_NS = 100 * NS_PER_MS;
+static const int64_t RETRY_MAX_NS = 5 * NS_PER_S;
+static const int64_t INDEX_EVERY_NS = NS_PER_S;
+
+void record_crash(const struct ledger_conf *conf, struct usage_record *r)
+{
+    r->status = RECORD_CRASHED;
+    r->cost_nusd = conf->crash_bill == LEDGER_CRASH_RESERVED ? r->reserved_nusd : 0;
+    r->is_estimated = true;
+    r->count = 1;
+    r->first_token_ns = -1;
+}
+
+struct segment *lane_segment(const struct lane *lane, uint32_t generation)
+{
+    const struct segment_ring *ring = &lane->worker.ring;
+    assert(generation >= lane->oldest);
+    return atomic_load_explicit(&ring->at[(generation - 1) % ring->cap], memory_order_relaxed);
+}
+
+static uint32_t pushed_of(const struct lane *lane)
+{
+    return atomic_load_explicit(&lane->worker.ring.pushed, memory_order_relaxed);
+}
+
+static uint64_t published_of(const struct lane *lane)
+{
+    return atomic_load_explicit(&lane->worker.published, memory_order_acquire);
+}
+
+static bool is_failed(const struct ledger *l)
+{
+    return atomic_load_explicit(&l->is_failed, memory_order_relaxed);
+}
+
+/* --- making a batch --- */
+
+/* False when there is no memory for it: the batch ends before this record. */
+static bool take_item(struct ledger *l, struct lane *lane, const struct journal_item *item)
+{
+    struct usage_record r;
+    struct slice payload = item->payload;
+    if (item->parts > 1) { /* scratch is used again for the next */
+        payload = arena_dup(&l->texts, payload);
+        if (!payload.ptr) {
+            return false;
+        }
+    }
+    if (journal_decode(payload, &r)) { /* a record of another version is passed over */
+        if (item->stamp.kind == JOURNAL_OPEN) {
+            l->opened[l->opened_count++] = (struct open_place){
+                r.id, lane->dir.worker, item->stamp.generation, (uint32_t)item->slot};
+        } else {
+            l->closed[l->closed_count++] = r;
+        }
+    }
+    lane->batch_records = item->stamp.sequence;
+    return true;
+}
+
+static bool batch_is_full(const struct ledger *l)
+{
+    return l->closed_count == LEDGER_BATCH_RECORDS || l->opened_count == LEDGER_BATCH_OPENS;
+}
+
+static void collect(struct ledger *l, struct lane *lane)
+{
+    uint64_t published = published_of(lane);
+    uint64_t pos = lane->read;
+    while (pos < published && !batch_is_full(l)) {
+        uint32_t generation = position_generation(pos);
+        const struct segment *s = lane_segment(lane, generation);
+        bool is_last = generation == position_generation(published);
+        size_t end = is_last ? position_slot(published) : segment_slots(s);
+        size_t at = position_slot(pos);
+        struct journal_item item;
+        if (!journal_next(segment_base(s), end, generation, &at, l->scratch, &item)) {
+            pos = is_last ? published : position(generation + 1, 0);
+        } else if (take_item(l, lane, &item)) {
+            pos = position(generation, at);
+        } else {
+            break;
+        }
+    }
+    lane->ahead = pos;
+}
+
+/* --- writing it --- */
+
+static enum err write_batch(struct ledger *l, struct store_db *db)
+{
+    struct store_checkpoint marks[UINT8_MAX];
+    struct store_batch batch = {
+        .closed = l->closed, .closed_count = l->closed_count, .checkpoints = marks};
+    if (l->closed_count == 0) { /* open records alone change nothing in the store */
+        return OK;
+    }
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        const struct lane *lane = &l->lanes[i];
+        if (lane->ahead != lane->read) {
+            marks[batch.checkpoint_count++] = (struct store_checkpoint){
+                .instance = l->instance,
+                .worker = (int32_t)i,
+                .segment = position_generation(lane->ahead),
+                .slot = (int64_t)position_slot(lane->ahead),
+            };
+        }
+    }
+    return store_usage_write(db, &batch);
+}
+
+static void apply_batch(struct ledger *l)
+{
+    for (size_t i = 0; i < l->opened_count; i++) {
+        enum err e = openmap_put(&l->opens, &l->opened[i]);
+        assert(e == OK); /* room was reserved */
+    }
+    for (size_t i = 0; i < l->closed_count; i++) {
+        openmap_remove(&l->opens, l->closed[i].id);
+    }
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        struct lane *lane = &l->lanes[i];
+        lane->read = lane->ahead;
+        atomic_store_explicit(&lane->drained, lane->batch_records, memory_order_relaxed);
+    }
+}
+
+/* One batch over all workers. *out_is_more: a bound ended it, not the want of records. */
+static enum err drain_once(struct ledger *l, struct store_db *db, size_t *out_records,
+                           bool *out_is_more)
+{
+    l->closed_count = l->opened_count = 0;
+    arena_reset(&l->texts);
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        collect(l, &l->lanes[i]);
+    }
+    enum err e = openmap_reserve(&l->opens, l->opened_count);
+    e = e == OK ? write_batch(l, db) : e;
+    if (e == OK) {
+        apply_batch(l);
+        *out_records = l->closed_count + l->opened_count;
+        *out_is_more = *out_records > 0 && (batch_is_full(l) || l->texts.held_bytes > 0);
+    }
+    return e;
+}
+
+static void drain_failed(struct ledger *l, const struct store_db *db, int64_t now_ns)
+{
+    l->retry_pause_ns = i64_min(i64_max(l->retry_pause_ns * 2, RETRY_MIN_NS), RETRY_MAX_NS);
+    l->retry_ns = now_ns + l->retry_pause_ns;
+    if (!atomic_exchange_explicit(&l->is_behind, true, memory_order_relaxed) && l->log) {
+        log_event(l->log, LOG_ERROR,
+                  "the database takes no usage records, the journal keeps them: %s",
+                  store_db_error(db));
+    }
+}
+
+static void drain_succeeded(struct ledger *l)
+{
+    l->retry_pause_ns = 0;
+    if (atomic_exchange_explicit(&l->is_behind, false, memory_order_relaxed) && l->log) {
+        log_event(l->log, LOG_INFO, "the database takes usage records again");
+    }
+}
+
+/* --- segments --- */
+
+/* Open records of a segment that is to be used again. */
+static enum err carry_opens(struct ledger *l, struct store_db *db, struct lane *lane,
+                            uint32_t generation)
+{
+    size_t n;
+    do {
+        n = 0;
+        arena_reset(&l->texts);
+        for (size_t i = 0; i < l->opens.cap && n < LEDGER_BATCH_RECORDS; i++) {
+            const struct open_place *p = &l->opens.places[i];
+            struct journal_item item;
+            size_t at = p->slot;
+            const struct segment *s = lane_segment(lane, generation);
+            if (p->segment != generation || p->lane != lane->dir.worker ||
+                !journal_next(segment_base(s), segment_slots(s), generation, &at, l->scratch,
+                              &item)) {
+                continue;
+            }
+            struct slice payload = arena_dup(&l->texts, item.payload);
+            if (!payload.ptr) {
+                break;
+            }
+            n += journal_decode(payload, &l->closed[n]);
+        }
+        struct store_batch batch = {.opens = l->closed, .open_count = n};
+        enum err e = n ? store_usage_write(db, &batch) : OK;
+        if (e != OK) {
+            return e;
+        }
+        for (size_t i = 0; i < n; i++) {
+            openmap_remove(&l->opens, l->closed[i].id);
+        }
+    } while (n);
+    return OK;
+}
+
+static void push_segment(struct lane *lane, struct segment *s)
+{
+    struct segment_ring *ring = &lane->worker.ring;
+    uint32_t generation = pushed_of(lane) + 1;
+    assert(s->generation == generation);
+    atomic_store_explicit(&ring->at[(generation - 1) % ring->cap], s, memory_order_release);
+    atomic_store_explicit(&ring->pushed, generation, memory_order_release);
+}
+
+static struct segment *free_segment(struct lane *lane)
+{
+    struct segment *free = NULL;
+    int64_t count = 0;
+    for (size_t i = 0; i < lane->segments_max; i++) {
+        if (!segment_base(&lane->segments[i])) {
+            free = &lane->segments[i];
+            count++;
+        }
+    }
+    atomic_store_explicit(&lane->free_segments, count, memory_order_relaxed);
+    return free;
+}
+
+enum err lane_prepare(struct ledger *l, struct lane *lane, uint32_t ready)
+{
+    uint32_t in_use = position_generation(published_of(lane));
+    while (pushed_of(lane) < in_use + ready) { /* the one in use counts too */
+        struct segment *s = free_segment(lane);
+        if (!s) {
+            return OK; /* segments_max: opens are refused until the store has caught up */
+        }
+        enum err e = segment_create(s, &lane->dir, pushed_of(lane) + 1);
+        if (e != OK) {
+            if (!l->is_prepare_failing && l->log) {
+                log_event(l->log, LOG_ERROR, "no new journal segment: %s", strerror(errno));
+            }
+            l->is_prepare_failing = true;
+            return e;
+        }
+        l->is_prepare_failing = false;
+        push_segment(lane, s);
+    }
+    (void)free_segment(lane);
+    return OK;
+}
+
+static uint32_t ready_wanted(const struct lane *lane)
+{
+    return position_generation(published_of(lane)) > 1 ? LEDGER_READY_BUSY : LEDGER_READY_IDLE;
+}
+
+static void free_oldest(struct lane *lane)
+{
+    struct segment *s = lane_segment(lane, lane->oldest);
+    lane->oldest++;
+    uint32_t next = pushed_of(lane) + 1;
+    if (next <= position_generation(published_of(lane)) + ready_wanted(lane) &&
+        segment_recycle(s, &lane->dir, next) == OK) {
+        push_segment(lane, s);
+    } else {
+        segment_remove(s, &lane->dir);
+    }
+}
+
+/* What a recycled segment held must be safe in the database first, through a power cut too. */
+static enum err recycle(struct ledger *l, struct store_db *db, struct lane *lane)
+{
+    uint32_t done = position_generation(lane->read);
+    if (lane->oldest == done || is_failed(l)) {
+        return OK;
+    }
+    for (uint32_t generation = lane->oldest; generation < done; generation++) {
+        enum err e = carry_opens(l, db, lane, generation);
+        if (e != OK) {
+            return e;
+        }
+    }
+    enum err e = store_sync(db);
+    while (e == OK && lane->oldest < done) {
+        free_oldest(lane);
+    }
+    return e;
+}
+
+static void touch_ahead(struct lane *lane)
+{
+    uint64_t published = published_of(lane);
+    uint32_t generation = position_generation(published);
+    size_t at = position_slot(published) * JOURNAL_SLOT_BYTES;
+    size_t ahead = LEDGER_TOUCH_AHEAD_BYTES;
+    if (position_generation(lane->touched) == generation) { /* as fast as up to now, twice */
+        size_t before = position_slot(lane->touched) * JOURNAL_SLOT_BYTES;
+        ahead += at > before ? (at - before) * 2 : 0;
+    }
+    lane->touched = published;
+    if (!lane->dir.is_mmap || generation > pushed_of(lane)) {
+        return;
+    }
+    struct segment *s = lane_segment(lane, generation);
+    segment_populate(s, at + ahead);
+    if (at + ahead > s->bytes && generation < pushed_of(lane)) {
+        segment_populate(lane_segment(lane, generation + 1), at + ahead - s->bytes);
+    }
+}
+
+static void sync_lane(struct ledger *l, struct lane *lane)
+{
+    uint64_t finished = atomic_load_explicit(&lane->worker.finished, memory_order_acquire);
+    uint32_t last = position_generation(finished);
+    while (lane->synced < finished) {
+        uint32_t generation = position_generation(lane->synced);
+        size_t from = position_slot(lane->synced) * JOURNAL_SLOT_BYTES;
+        if (generation >= lane->oldest) { /* an older one is in the database, durably */
+            const struct segment *s = lane_segment(lane, generation);
+            size_t to =
+                generation == last ? position_slot(finished) * JOURNAL_SLOT_BYTES : s->bytes;
+            if (!segment_sync(s, from, to)) {
+                atomic_store_explicit(&l->is_failed, true, memory_order_relaxed);
+            }
+        }
+        lane->synced = generation == last ? finished : position(generation + 1, 0);
+    }
+}
+
+/* --- the periodic --- */
+
+static bool is_caught_up(const struct ledger *l)
+{
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        if (l->lanes[i].read != published_of(&l->lanes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void index_rows(struct ledger *l, struct store_db *db, int64_t now_ns, size_t records)
+{
+    if (records < QUIET_RECORDS && now_ns >= l->index_ns) {
+        int64_t moved = 0;
+        l->index_ns = now_ns + INDEX_EVERY_NS;
+        (void)!store_usage_index(db, INDEX_ROWS, &moved); /* tried again in a second */
+    }
+}
+
+static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_records)
+{
+    bool is_more = true;
+    enum err e = OK;
+    for (int i = 0; e == OK && is_more && i < BATCHES_A_TURN; i++) {
+        size_t records = 0;
+        is_more = false;
+        e = drain_once(l, db, &records, &is_more);
+        *out_records += records;
+        for (size_t k = 0; e == OK && k < l->conf.workers; k++) {
+            e = recycle(l, db, &l->lanes[k]);
+        }
+    }
+    if (e == OK && is_more) {
+        store_wake(l->store);
+    }
+    return e;
+}
+
+void ledger_periodic(void *ctx, struct store_db *db)
+{
+    struct ledger *l = ctx;
+    int64_t now_ns = clock_mono_ns();
+    size_t records = 0;
+    for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
+        (void)!lane_prepare(l, &l->lanes[i], ready_wanted(&l->lanes[i])); /* logged; next turn */
+        touch_ahead(&l->lanes[i]);
+        sync_lane(l, &l->lanes[i]);
+    }
+    if (now_ns < l->retry_ns) {
+        return;
+    }
+    if (drain_turn(l, db, &records) != OK) {
+        drain_failed(l, db, clock_mono_ns());
+        return;
+    }
+    drain_succeeded(l);
+    if (is_caught_up(l)) {
+        atomic_store_explicit(&l->caught_up_ns, now_ns, memory_order_relaxed);
+    }
+    index_rows(l, db, now_ns, records);
+}
+
+enum err ledger_drain_all(struct ledger *l, struct store_db *db)
+{
+    bool is_more = true;
+    enum err e = OK;
+    while (e == OK && is_more) {
+        size_t records = 0;
+        is_more = false;
+        e = drain_once(l, db, &records, &is_more);
+    }
+    return e;
+}
