@@ -164,27 +164,3 @@ struct slice job_id_text(struct admin_job *job, struct id id)
     id_format(id, text);
     return arena_dup(&job->arena, slice_of(text, sizeof(text)));
 }
-
-void add_id(struct text *t, const char *name, struct id id)
-{
-    text_add_json_key(t, name);
-    if (id_is_zero(id)) {
-        TEXT_ADD(t, "null");
-        return;
-    }
-    char text[ID_TEXT_BYTES];
-    id_format(id, text);
-    text_add_json_string(t, slice_of(text, sizeof(text)));
-}
-
-void add_time(struct text *t, const char *name, int64_t unix_ns)
-{
-    text_add_json_key(t, name);
-    if (unix_ns == 0) {
-        TEXT_ADD(t, "null");
-        return;
-    }
-    char time[CLOCK_RFC3339_BYTES + 1];
-    size_t len = clock_rfc3339(unix_ns, time);
-    text_add_json_string(t, slice_of(time, len));
-}

@@ -4,6 +4,7 @@
 #define ADMIN_JOB_H
 
 #include "admin/admin.h"
+#include "admin/render.h"
 
 #include <yyjson.h>
 
@@ -48,7 +49,5 @@ bool door_query_i64(struct door *d, const char *name, int64_t min, int64_t max,
 /* Admin's audit row for a change of subject, at the current time; detail is the request's body. */
 struct store_audit job_audit(struct admin_job *job, const char *action, struct slice subject);
 struct slice job_id_text(struct admin_job *job, struct id id);
-void add_id(struct text *t, const char *name, struct id id);
-void add_time(struct text *t, const char *name, int64_t unix_ns); /* null for 0 */
 
 #endif

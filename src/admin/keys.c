@@ -1,8 +1,6 @@
 #include "admin/members.h"
 #include "admin/resources.h"
 
-enum { KEY_HINT_BYTES = 12 };
-
 /* What a body may say of a key. */
 struct key_form {
     struct store_key key;
@@ -28,41 +26,6 @@ static const struct member rotate_members[] = {
     {"overlap_seconds", MEMBER_COUNT, offsetof(struct key_form, overlap_s), false},
 };
 
-void make_key(struct admin_job *job, struct id tenant, struct store_key *out_key, char *out_text)
-{
-    auth_key_make(out_text);
-    *out_key = (struct store_key){
-        .id = id_random(),
-        .tenant = tenant,
-        .hash = auth_key_hash(slice_of(out_text, AUTH_KEY_BYTES)),
-        .name = SLICE("default"),
-        .hint = arena_printf(&job->arena, "%.*s...", (int)KEY_HINT_BYTES, out_text),
-        .policy = {.rate_per_min = -1,
-                   .tokens_per_min = -1,
-                   .concurrent_max = -1,
-                   .budget_nusd = {-1, -1, -1, -1}},
-        .is_active = true,
-        .created_unix_ns = clock_unix_ns(),
-    };
-}
-
-static void render_key(struct text *out, const struct store_key *k)
-{
-    TEXT_ADD(out, "{");
-    add_id(out, "key_id", k->id);
-    add_id(out, "tenant_id", k->tenant);
-    text_add_json_key(out, "name");
-    text_add_json_string(out, k->name);
-    text_add_json_key(out, "hint");
-    text_add_json_string(out, k->hint);
-    members_render_policy(out, &k->policy);
-    text_add_json_key(out, "is_active");
-    text_add(out, k->is_active ? SLICE("true") : SLICE("false"));
-    add_time(out, "expires_at", k->expires_unix_ns);
-    add_time(out, "created_at", k->created_unix_ns);
-    TEXT_ADD(out, "}");
-}
-
 static void render_new_key(struct admin_job *job, const struct store_key *k, const char *key_text)
 {
     job->status = 201;
@@ -81,7 +44,7 @@ static void create_work(struct admin_job *job, struct store_db *db)
     struct store_tenant tenant;
     char key_text[AUTH_KEY_BYTES + 1];
     enum err e = store_tenant_get(db, &job->arena, job->tenant, &tenant);
-    make_key(job, job->tenant, &form.key, key_text);
+    make_key(&job->arena, job->tenant, &form.key, key_text);
     if (e == OK) {
         if (!members_read(job, key_members, ARRAY_LEN(key_members), &form)) {
             return;
@@ -243,7 +206,7 @@ static void rotate_work(struct admin_job *job, struct store_db *db)
         return;
     }
     enum err e = get_key(job, db, &form.key);
-    make_key(job, job->tenant, &fresh, key_text);
+    make_key(&job->arena, job->tenant, &fresh, key_text);
     if (e == OK) {
         fresh.name = form.key.name;
         fresh.policy = form.key.policy;

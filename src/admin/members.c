@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-static const char *const period_names[BUDGET_PERIODS] = {"day", "week", "month", "total"};
-
 void members_fault(struct admin_job *job, const char *type, const char *member,
                    struct slice message, yyjson_val *input)
 {
@@ -155,7 +153,8 @@ static struct complaint read_periods(yyjson_val *v, uint8_t *out)
     yyjson_arr_foreach(v, i, n, item)
     {
         size_t p = 0;
-        while (p < BUDGET_PERIODS && !slice_eq(json_string(item), slice_str(period_names[p]))) {
+        while (p < BUDGET_PERIODS &&
+               !slice_eq(json_string(item), slice_str(budget_period_names[p]))) {
             p++;
         }
         if (p == BUDGET_PERIODS) {
@@ -322,59 +321,4 @@ bool members_read(struct admin_job *job, const struct member *table, size_t n, v
 bool members_has(const struct admin_job *job, const char *name)
 {
     return json_get(job->body, name) != NULL;
-}
-
-static void render_count(struct text *out, const char *name, int64_t value)
-{
-    text_add_json_key(out, name);
-    if (value < 0) {
-        TEXT_ADD(out, "null");
-    } else {
-        text_add_i64(out, value);
-    }
-}
-
-static void render_usd(struct text *out, const char *name, int64_t nusd)
-{
-    text_add_json_key(out, name);
-    if (nusd < 0) {
-        TEXT_ADD(out, "null");
-    } else {
-        text_add_usd(out, nusd);
-    }
-}
-
-static void render_word(struct text *out, const char *name, struct slice word)
-{
-    text_add_json_key(out, name);
-    if (word.len) {
-        text_add_json_string(out, word);
-    } else {
-        TEXT_ADD(out, "null");
-    }
-}
-
-void members_render_policy(struct text *out, const struct store_policy *p)
-{
-    bool is_first = true;
-    render_count(out, "rate_limit", p->rate_per_min);
-    render_count(out, "tokens_per_minute", p->tokens_per_min);
-    render_count(out, "max_concurrent", p->concurrent_max);
-    render_usd(out, "daily_budget", p->budget_nusd[BUDGET_DAY]);
-    render_usd(out, "weekly_budget", p->budget_nusd[BUDGET_WEEK]);
-    render_usd(out, "monthly_budget", p->budget_nusd[BUDGET_MONTH]);
-    render_usd(out, "total_budget", p->budget_nusd[BUDGET_TOTAL]);
-    text_add_json_key(out, "soft_budgets");
-    TEXT_ADD(out, "[");
-    for (size_t i = 0; i < BUDGET_PERIODS; i++) {
-        if (p->soft_budgets & (1u << i)) {
-            text_addf(out, "%s\"%s\"", is_first ? "" : ",", period_names[i]);
-            is_first = false;
-        }
-    }
-    TEXT_ADD(out, "]");
-    text_add_json_key(out, "allowed_models");
-    text_add(out, p->allowed_models.len ? p->allowed_models : SLICE("null"));
-    render_word(out, "cache", p->cache_mode);
-    render_word(out, "audit_level", p->audit_level);
 }

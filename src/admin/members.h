@@ -35,8 +35,6 @@ void members_fault(struct admin_job *job, const char *type, const char *member,
                    struct slice message, yyjson_val *input);
 /* Was the member given (null counts)? */
 bool members_has(const struct admin_job *job, const char *name);
-/* The policy's members, shared by tenants and keys. */
-void members_render_policy(struct text *out, const struct store_policy *p);
 
 /* Rows for a table whose target has a struct store_policy at the given offset. */
 #define POLICY_MEMBERS(base)                                                                      \

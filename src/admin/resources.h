@@ -40,10 +40,4 @@ extern const size_t admin_openapi_len;
 extern const char admin_docs[];
 extern const size_t admin_docs_len;
 
-/* A tenant with every limit absent but the default rate. */
-struct store_policy default_policy(const struct gateway_conf *conf);
-/* Makes a key for the tenant: fills *out_key (texts in the job's arena) and the key's text, shown
- * once. */
-void make_key(struct admin_job *job, struct id tenant, struct store_key *out_key, char *out_text);
-
 #endif

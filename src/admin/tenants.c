@@ -15,29 +15,6 @@ static const struct member tenant_changes[] = {
     POLICY_MEMBERS(offsetof(struct store_tenant, policy)),
 };
 
-struct store_policy default_policy(const struct gateway_conf *conf)
-{
-    return (struct store_policy){.rate_per_min = conf->default_rate_limit,
-                                 .tokens_per_min = -1,
-                                 .concurrent_max = -1,
-                                 .budget_nusd = {-1, -1, -1, -1},
-                                 .audit_level = SLICE("metadata")};
-}
-
-static void render_tenant(struct text *out, const struct store_tenant *t)
-{
-    TEXT_ADD(out, "{");
-    add_id(out, "tenant_id", t->id);
-    text_add_json_key(out, "name");
-    text_add_json_string(out, t->name);
-    add_id(out, "parent_id", t->parent);
-    members_render_policy(out, &t->policy);
-    text_add_json_key(out, "is_active");
-    text_add(out, t->is_active ? SLICE("true") : SLICE("false"));
-    add_time(out, "created_at", t->created_unix_ns);
-    TEXT_ADD(out, "}");
-}
-
 /* --- create ------------------------------------------------------------------------------------
  */
 
@@ -52,7 +29,7 @@ static void create_work(struct admin_job *job, struct store_db *db)
     }
     struct store_key key;
     char key_text[AUTH_KEY_BYTES + 1];
-    make_key(job, t.id, &key, key_text);
+    make_key(&job->arena, t.id, &key, key_text);
     struct store_audit audit = job_audit(job, "tenant.create", job_id_text(job, t.id));
     enum err e = store_tenant_insert(db, &t, &key, &audit);
     if (e != OK) {
@@ -214,20 +191,10 @@ void tenants_delete(struct door *d, struct id tenant)
 static void add_usage_row(void *ctx, const struct store_usage_row *r)
 {
     struct page *page = ctx;
-    struct text *out = &page->job->out;
-    text_add(out, page->count++ ? SLICE(",{") : SLICE("{"));
-    text_add_json_key(out, "provider");
-    text_add_json_string(out, r->provider);
-    text_add_json_key(out, "requests");
-    text_add_i64(out, r->requests);
-    text_add_json_key(out, "tokens");
-    text_add_i64(out, r->tokens);
-    text_add_json_key(out, "cost");
-    text_add_usd(out, r->cost_nusd);
-    text_add_json_key(out, "avg_latency_ms");
-    text_addf(out, "%lld.%03lld", (long long)(r->latency_avg_us / 1000),
-              (long long)(r->latency_avg_us % 1000));
-    TEXT_ADD(out, "}");
+    if (page->count++) {
+        TEXT_ADD(&page->job->out, ",");
+    }
+    render_usage_row(&page->job->out, r);
 }
 
 static void usage_work(struct admin_job *job, struct store_db *db)
