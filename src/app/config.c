@@ -59,8 +59,8 @@ static void report_line(struct text *lines, size_t *count, struct slice where, s
         TEXT_ADD(lines, ": ");
     }
     for (size_t i = 0; i < message.len; i++) { /* what others wrote stays on its line */
-        char c = message.ptr[i];
-        text_add_char(lines, (uint8_t)c < ' ' ? '?' : c);
+        bool is_control = (uint8_t)message.ptr[i] < ' ';
+        text_add(lines, is_control ? SLICE("?") : slice_of(message.ptr + i, 1));
     }
     if (lines->is_full) {
         lines->len = before;

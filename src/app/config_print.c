@@ -1,8 +1,6 @@
 /* The effective configuration for people and programs, and the table of the docs. */
 #include "app/config.h"
 
-#include <ctype.h>
-
 enum { PRINT_MAX_BYTES = 8 << 20 };
 
 static void print_provider(const struct route_provider *p, FILE *to)
@@ -114,6 +112,41 @@ void config_print(const struct gateway_conf *conf, bool is_json, FILE *to)
     }
 }
 
+/* `text` and the bar behind it, or an empty cell. */
+static void print_code(const char *text, FILE *to)
+{
+    const char *quote = text[0] ? "`" : "";
+    (void)fprintf(to, " %s%s%s |", quote, text, quote);
+}
+
+static void print_option(const struct config_row *row, FILE *to)
+{
+    char option[64] = "";
+    if (row->type != CONFIG_SECRET) { /* secrets would be seen in the list of processes */
+        size_t n = (size_t)snprintf(option, sizeof(option), "--%s", row->name);
+        for (size_t i = 2; i < n && i < sizeof(option); i++) {
+            bool is_upper = option[i] >= 'A' && option[i] <= 'Z';
+            option[i] = (char)(option[i] == '_' ? '-' : option[i] + (is_upper ? 'a' - 'A' : 0));
+        }
+    }
+    print_code(option, to);
+}
+
+static void print_accepted(const struct config_row *row, FILE *to)
+{
+    if (row->type != CONFIG_WORD) {
+        (void)fprintf(to, " %s", config_type_text(row->type));
+    }
+    for (struct slice left = slice_str(row->type == CONFIG_WORD ? row->low : ""); left.len;) {
+        struct slice word = slice_head(left, slice_find(left, '|'));
+        left = slice_from(left, word.len + 1);
+        (void)fprintf(to, " %.*s%s", SLICE_ARG(word), left.len ? "," : "");
+    }
+    if (row->high[0]) {
+        (void)fprintf(to, ", %s to %s", row->low, row->high);
+    }
+}
+
 void config_print_docs(FILE *to)
 {
     (void)fprintf(to,
@@ -123,25 +156,12 @@ void config_print_docs(FILE *to)
                   "|---|---|---|---|---|---|---|\n");
     for (size_t id = 0; id < CONF_COUNT; id++) {
         const struct config_row *row = &config_rows[id];
-        char option[64] = "";
-        size_t n = 0;
-        for (const char *c = row->name; *c && row->type != CONFIG_SECRET; c++) {
-            option[n++] = *c == '_' ? '-' : (char)tolower(*c);
-        }
-        option[n] = '\0';
-        (void)fprintf(to, "| `%s` | %s%s%s | %s%s%s | %s%s%s | ", row->name, n ? "`--" : "", option,
-                      n ? "`" : "", row->path[0] ? "`" : "", row->path, row->path[0] ? "`" : "",
-                      row->initial[0] ? "`" : "", row->initial, row->initial[0] ? "`" : "");
-        if (row->type == CONFIG_WORD) {
-            for (const char *c = row->low; *c; c++) {
-                (void)fputs(*c == '|' ? ", " : (char[]){*c, '\0'}, to);
-            }
-        } else {
-            (void)fprintf(to, "%s", config_type_text(row->type));
-        }
-        if (row->high[0]) {
-            (void)fprintf(to, ", %s to %s", row->low, row->high);
-        }
+        (void)fprintf(to, "|");
+        print_code(row->name, to);
+        print_option(row, to);
+        print_code(row->path, to);
+        print_code(row->initial, to);
+        print_accepted(row, to);
         (void)fprintf(to, " | %s | %s |\n", row->is_reloadable ? "yes" : "restart", row->help);
     }
 }

@@ -29,7 +29,11 @@ static bool unquote(struct config_build *b, struct slice text, char quote, struc
         char c = text.ptr[i];
         if (quote == '"' && c == '\\' && i + 1 < text.len) {
             c = text.ptr[++i];
-            c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
+            if (c == 'n') {
+                c = '\n';
+            } else if (c == 't') {
+                c = '\t';
+            }
         }
         to[n++] = c;
     }
@@ -76,9 +80,9 @@ static void read_line(struct config_build *b, struct slice line, size_t number)
         return;
     }
     struct slice value = slice_trim(slice_from(line, end + 1));
-    char first = value.len ? value.ptr[0] : '\0';
-    if (first == '"' || first == '\'') {
-        if (!unquote(b, slice_from(value, 1), first, &value)) {
+    bool is_quoted = value.len && (value.ptr[0] == '"' || value.ptr[0] == '\'');
+    if (is_quoted) {
+        if (!unquote(b, slice_from(value, 1), value.ptr[0], &value)) {
             config_error(b, place(b, number),
                          "%.*s: the quote is not closed at the end of the line", SLICE_ARG(name));
             return;
@@ -106,7 +110,7 @@ void dotenv_read(struct config_build *b)
     b->env_pairs = scratch_alloc(&b->scratch, DOTENV_MAX_PAIRS * sizeof(*b->env_pairs));
     if (e != OK || !b->env_pairs) {
         config_error(b, slice_str(b->env_path), "cannot be read: %s",
-                     e == E_LIMIT ? "it is larger than 1 MiB" : strerror(errno));
+                     e == E_LIMIT ? "it is larger than 1 MiB" : strerrordesc_np(errno));
         return;
     }
     if (slice_starts(text, SLICE("\xEF\xBB\xBF"))) {

@@ -317,7 +317,7 @@ void yaml_file_read(struct config_build *b)
     enum err e = scratch_read_file(&b->scratch, b->src->config_file, &text);
     if (e != OK) {
         config_error(b, slice_str(b->src->config_file), "cannot be read: %s",
-                     e == E_LIMIT ? "it is larger than 1 MiB" : strerror(errno));
+                     e == E_LIMIT ? "it is larger than 1 MiB" : strerrordesc_np(errno));
         return;
     }
     struct reader *r = scratch_alloc(&b->scratch, sizeof(*r));

@@ -55,11 +55,11 @@ struct log {
     struct log_ring *event_ring;
 };
 
-static const char *const level_members[] = {
-    "\",\"level\":\"debug\",\"msg\":\"",
-    "\",\"level\":\"info\",\"msg\":\"",
-    "\",\"level\":\"warning\",\"msg\":\"",
-    "\",\"level\":\"error\",\"msg\":\"",
+static const struct slice level_members[] = {
+    SLICE_INIT("\",\"level\":\"debug\",\"msg\":\""),
+    SLICE_INIT("\",\"level\":\"info\",\"msg\":\""),
+    SLICE_INIT("\",\"level\":\"warning\",\"msg\":\""),
+    SLICE_INIT("\",\"level\":\"error\",\"msg\":\""),
 };
 
 /* --- the log thread --- */
@@ -136,7 +136,7 @@ static bool wait_for_lines(struct log *log, bool is_idle)
     }
     while (!is_idle && !log->is_closing && !log->is_nudged &&
            pthread_cond_timedwait(&log->wake_cond, &log->wake_lock, &until) == 0) {
-        continue; /* woken early: go on gathering */
+        /* woken early: go on gathering */
     }
     log->is_nudged = false;
     bool is_closing = log->is_closing;
@@ -219,7 +219,7 @@ struct log_ring *log_ring_new(struct log *log)
     ring->next = atomic_load_explicit(&log->rings, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&log->rings, &ring->next, ring,
                                                   memory_order_release, memory_order_relaxed)) {
-        continue;
+        /* another thread was first: its ring is ours to follow */
     }
     return ring;
 }
@@ -298,11 +298,11 @@ static size_t line_left(const struct log_ring *ring)
     return ring->line_len < cap ? cap - ring->line_len : 0; /* a cut value's quote is beyond */
 }
 
-static inline void put(struct log_ring *ring, const char *p, size_t len)
+static inline void put(struct log_ring *ring, struct slice bytes)
 {
-    assert(len <= line_left(ring));
-    memcpy(ring->line + ring->line_len, p, len);
-    ring->line_len += len;
+    assert(bytes.len <= line_left(ring));
+    memcpy(ring->line + ring->line_len, bytes.ptr, bytes.len);
+    ring->line_len += bytes.len;
 }
 
 /* Some byte of the eight is a control character, a quote, a backslash or not ASCII. */
@@ -360,7 +360,7 @@ static COLD bool put_special_slow(struct log_ring *ring, const char *p, size_t l
     if (len > line_left(ring)) {
         return false;
     }
-    put(ring, text, len);
+    put(ring, slice_of(text, len));
     return true;
 }
 
@@ -414,14 +414,15 @@ static bool put_key(struct log_ring *ring, const char *key, size_t value_bytes)
     if (!ring || !ring->line) {
         return false;
     }
-    size_t len = strlen(key);
+    struct slice name = slice_str(key);
+    size_t len = name.len;
     if (len + 4 + value_bytes > line_left(ring)) {
         return false;
     }
     char *to = ring->line + ring->line_len;
     to[0] = ',';
     to[1] = '"';
-    memcpy(to + 2, key, len);
+    memcpy(to + 2, name.ptr, len);
     to[2 + len] = '"';
     to[3 + len] = ':';
     ring->line_len += len + 4;
@@ -441,8 +442,8 @@ static void put_stamp(struct log_ring *ring)
     ring->stamp[20] = (char)('0' + ms / 100);
     ring->stamp[21] = (char)('0' + ms / 10 % 10);
     ring->stamp[22] = (char)('0' + ms % 10);
-    put(ring, "{\"ts\":\"", 7);
-    put(ring, ring->stamp, CLOCK_RFC3339_BYTES);
+    put(ring, SLICE("{\"ts\":\""));
+    put(ring, slice_of(ring->stamp, CLOCK_RFC3339_BYTES));
 }
 
 bool log_begin(struct log_ring *ring, enum log_level level, const char *message)
@@ -463,7 +464,7 @@ bool log_begin(struct log_ring *ring, enum log_level level, const char *message)
     ring->line = ring->bytes + head % LOG_RING_BYTES;
     ring->line_len = 0;
     put_stamp(ring);
-    put(ring, level_members[level], strlen(level_members[level]));
+    put(ring, level_members[level]);
     put_escaped(ring, slice_str(message));
     ring->line[ring->line_len++] = '"'; /* from LINE_TAIL_BYTES when the message was cut */
     return true;
@@ -474,7 +475,7 @@ void log_str(struct log_ring *ring, const char *key, struct slice value)
     if (!put_key(ring, key, 2)) {
         return;
     }
-    put(ring, "\"", 1);
+    put(ring, SLICE("\""));
     put_escaped(ring, value);
     ring->line[ring->line_len++] = '"'; /* from LINE_TAIL_BYTES when the value was cut */
 }
@@ -492,14 +493,14 @@ void log_i64(struct log_ring *ring, const char *key, int64_t value)
         digits[--n] = '-';
     }
     if (put_key(ring, key, sizeof(digits) - n)) {
-        put(ring, digits + n, sizeof(digits) - n);
+        put(ring, slice_of(digits + n, sizeof(digits) - n));
     }
 }
 
 void log_bool(struct log_ring *ring, const char *key, bool value)
 {
     if (put_key(ring, key, 5)) {
-        put(ring, value ? "true" : "false", value ? 4 : 5);
+        put(ring, value ? SLICE("true") : SLICE("false"));
     }
 }
 
@@ -508,7 +509,7 @@ void log_usd(struct log_ring *ring, const char *key, int64_t nusd)
     char number[MONEY_TEXT_MAX_BYTES];
     size_t len = money_format(nusd, number);
     if (put_key(ring, key, len)) {
-        put(ring, number, len);
+        put(ring, slice_of(number, len));
     }
 }
 

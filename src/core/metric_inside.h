@@ -57,7 +57,6 @@ struct metric_shard {
 struct metric_registry {
     size_t worker_count;
     size_t tenants_max;
-    uint64_t hash_key[2];
     pthread_mutex_t lock; /* of additions */
     struct provider_name *_Atomic providers;
     size_t provider_count;

@@ -54,10 +54,25 @@ static inline void load_from(struct load *l, const struct config_sources *source
     assert_int_equal(l->report.error_count > 0, l->errors[0] != '\0');
 }
 
-/* Environment alone; pairs end with NULL. */
-static inline void load_env(struct load *l, char *const *pairs)
+/* NULL-terminated pairs as an environment; valid until the next call. */
+static inline char *const *load_pairs(const char *const *pairs)
 {
-    load_from(l, &(struct config_sources){.environment = pairs});
+    static char texts[LOAD_ENV_MAX][256];
+    static char *list[LOAD_ENV_MAX + 1];
+    size_t n = 0;
+    for (; pairs[n]; n++) {
+        assert_true(n < LOAD_ENV_MAX);
+        (void)snprintf(texts[n], sizeof(texts[n]), "%s", pairs[n]);
+        list[n] = texts[n];
+    }
+    list[n] = NULL;
+    return list;
+}
+
+/* Environment alone. */
+static inline void load_env(struct load *l, const char *const *pairs)
+{
+    load_from(l, &(struct config_sources){.environment = load_pairs(pairs)});
 }
 
 /* A file alone. */

@@ -7,7 +7,7 @@ static void the_defaults_are_those_of_the_design(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){NULL});
+    load_env(&l, (const char *const[]){NULL});
     assert_non_null(l.conf);
     assert_slice(l.conf->listen.host, "0.0.0.0");
     assert_int_equal(l.conf->listen.port, 8000);
@@ -44,11 +44,12 @@ static void sources_have_an_order(void **state)
     load_write("gateway.yaml",
                "server: {port: 1001, max_headers: 11, workers: 2, head_timeout: 1s}");
     load_write(".env", "PORT=1002\nMAX_HEADERS=12\nWORKERS=3\n");
-    char *env[] = {"PORT=1003", "MAX_HEADERS=13", "WORKERS=", NULL};
+    const char *const env[] = {"PORT=1003", "MAX_HEADERS=13", "WORKERS=", NULL};
     const char *flags[] = {"PORT=1004", NULL};
     struct load l;
-    load_from(&l, &(struct config_sources){
-                      .flags = flags, .environment = env, .config_file = "gateway.yaml"});
+    load_from(&l, &(struct config_sources){.flags = flags,
+                                           .environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
     (void)unlink(".env");
     assert_non_null(l.conf);
     assert_int_equal(l.conf->listen.port, 1004);
@@ -187,7 +188,7 @@ static void a_bad_value_stops_the_start_and_is_named(void **state)
         struct load l;
         char pair[256];
         (void)snprintf(pair, sizeof(pair), "%s", bad_values[i][0]);
-        load_env(&l, (char *[]){pair, NULL});
+        load_env(&l, (const char *const[]){pair, NULL});
         if (l.conf) {
             print_error("accepted: %s\n", pair);
         }
@@ -202,8 +203,8 @@ static void all_problems_are_reported_at_once(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"PORT=x", "CACHE_TTL=y", "LOG_LEVEL=z", "REDIS_HOST=h",
-                            "LOCAL_BASE_URL=ftp://x", NULL});
+    load_env(&l, (const char *const[]){"PORT=x", "CACHE_TTL=y", "LOG_LEVEL=z", "REDIS_HOST=h",
+                                       "LOCAL_BASE_URL=ftp://x", NULL});
     assert_null(l.conf);
     assert_has(l.errors, "PORT: x");
     assert_has(l.errors, "CACHE_TTL: y");
@@ -217,11 +218,11 @@ static void kubernetes_ports_and_other_names_are_understood(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l,
-             (char *[]){"PORT=tcp://10.0.0.7:8123", "REDIS_PORT=tcp://10.0.0.8:6379",
-                        "ENABLE_RESPONSE_CACHE=off", "LOG_LEVEL=WARNING",
-                        "CORS_ALLOW_ORIGINS=[\"https://a\", \"https://b\"]", "METRICS_LISTEN=:9090",
-                        "ADMIN_LISTEN=[::1]:9091", "CACHE_TTL=2h", NULL});
+    load_env(&l, (const char *const[]){"PORT=tcp://10.0.0.7:8123", "REDIS_PORT=tcp://10.0.0.8:6379",
+                                       "ENABLE_RESPONSE_CACHE=off", "LOG_LEVEL=WARNING",
+                                       "CORS_ALLOW_ORIGINS=[\"https://a\", \"https://b\"]",
+                                       "METRICS_LISTEN=:9090", "ADMIN_LISTEN=[::1]:9091",
+                                       "CACHE_TTL=2h", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->listen.port, 8123);
     assert_false(l.conf->is_cache_on);
@@ -240,10 +241,12 @@ static void the_rows_own_name_outranks_its_other_name(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"ENABLE_PROMPT_CACHE=true", "ENABLE_RESPONSE_CACHE=false", NULL});
+    load_env(
+        &l, (const char *const[]){"ENABLE_PROMPT_CACHE=true", "ENABLE_RESPONSE_CACHE=false", NULL});
     assert_true(l.conf->is_cache_on);
     load_end(&l);
-    load_env(&l, (char *[]){"ENABLE_RESPONSE_CACHE=false", "ENABLE_PROMPT_CACHE=true", NULL});
+    load_env(
+        &l, (const char *const[]){"ENABLE_RESPONSE_CACHE=false", "ENABLE_PROMPT_CACHE=true", NULL});
     assert_true(l.conf->is_cache_on);
     load_end(&l);
 }
@@ -252,9 +255,10 @@ static void near_misses_are_warned_of_and_strangers_left_alone(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"OPENAI_API_KEYS=x", "DEFAULT_RATE_LIMTI=5", "PATH=/bin", "HOST_=x",
-                            "HTTP_PROXY=http://p", "LANG=C", "REDIS_PORT_6379_TCP=tcp://1:2",
-                            "LOGNAME=root", "PWD=/", "SHLVL=1", "OLDPWD=/", NULL});
+    load_env(&l, (const char *const[]){"OPENAI_API_KEYS=x", "DEFAULT_RATE_LIMTI=5", "PATH=/bin",
+                                       "HOST_=x", "HTTP_PROXY=http://p", "LANG=C",
+                                       "REDIS_PORT_6379_TCP=tcp://1:2", "LOGNAME=root", "PWD=/",
+                                       "SHLVL=1", "OLDPWD=/", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.report.warning_count, 2);
     assert_has(l.warnings, "OPENAI_API_KEYS is not a setting; did you mean OPENAI_API_KEY?");
@@ -270,8 +274,9 @@ static void the_environment_makes_openai_and_local(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"OPENAI_API_KEY=" KEY, "LOCAL_BASE_URL=http://127.0.0.1:11434/v1/",
-                            "LOCAL_FALLBACK_MODEL=llama3", NULL});
+    load_env(&l, (const char *const[]){"OPENAI_API_KEY=" KEY,
+                                       "LOCAL_BASE_URL=http://127.0.0.1:11434/v1/",
+                                       "LOCAL_FALLBACK_MODEL=llama3", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->provider_count, 2);
     const struct route_provider *openai = &l.conf->providers[0];
@@ -306,8 +311,8 @@ static void providers_of_later_versions_are_said_to_be_missing(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l,
-             (char *[]){"ANTHROPIC_API_KEY=sk-ant-0123456789", "GEMINI_API_KEY=AIza0123", NULL});
+    load_env(&l, (const char *const[]){"ANTHROPIC_API_KEY=sk-ant-0123456789",
+                                       "GEMINI_API_KEY=AIza0123", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->provider_count, 0);
     assert_has(l.warnings, "ANTHROPIC_API_KEY is set, but the provider anthropic is not available");
@@ -319,7 +324,8 @@ static void placeholders_are_not_used(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"SECRET_KEY=your-secret-key-here", "OPENAI_API_KEY=sk-...", NULL});
+    load_env(&l, (const char *const[]){"SECRET_KEY=your-secret-key-here", "OPENAI_API_KEY=sk-...",
+                                       NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->provider_count, 0);
     assert_int_equal(l.conf->secret_key.len, 0);
@@ -332,15 +338,16 @@ static void proxies_of_both_cases_and_their_exceptions_hold(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (char *[]){"https_proxy=http://u:p@proxy:3128", "OPENAI_API_KEY=" KEY, NULL});
+    load_env(&l, (const char *const[]){"https_proxy=http://u:p@proxy:3128", "OPENAI_API_KEY=" KEY,
+                                       NULL});
     assert_slice(l.conf->providers[0].dest.proxy_host, "proxy");
     assert_int_equal(l.conf->providers[0].dest.proxy_port, 3128);
     load_end(&l);
-    load_env(&l, (char *[]){"HTTPS_PROXY=proxy:3128", "no_proxy=.openai.com", "OPENAI_API_KEY=" KEY,
-                            NULL});
+    load_env(&l, (const char *const[]){"HTTPS_PROXY=proxy:3128", "no_proxy=.openai.com",
+                                       "OPENAI_API_KEY=" KEY, NULL});
     assert_int_equal(l.conf->providers[0].dest.proxy_host.len, 0);
     load_end(&l);
-    load_env(&l, (char *[]){"HTTPS_PROXY=https://proxy", "OPENAI_API_KEY=" KEY, NULL});
+    load_env(&l, (const char *const[]){"HTTPS_PROXY=https://proxy", "OPENAI_API_KEY=" KEY, NULL});
     assert_null(l.conf);
     assert_has(l.errors, "HTTPS_PROXY: TLS to the proxy itself is not supported");
     load_end(&l);
@@ -363,9 +370,9 @@ static void secrets_are_never_shown(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l,
-             (char *[]){"OPENAI_API_KEY=" KEY, "ADMIN_API_KEY=0123456789abcdef0123456789abcdef",
-                        "SECRET_KEY=fedcba98765432100123", "https_proxy=http://u:pass9@h:1", NULL});
+    load_env(&l, (const char *const[]){
+                     "OPENAI_API_KEY=" KEY, "ADMIN_API_KEY=0123456789abcdef0123456789abcdef",
+                     "SECRET_KEY=fedcba98765432100123", "https_proxy=http://u:pass9@h:1", NULL});
     assert_non_null(l.conf);
     assert_slice(secret_slice(&l.conf->admin_key), "0123456789abcdef0123456789abcdef");
     for (int is_json = 0; is_json < 2; is_json++) {
@@ -431,11 +438,13 @@ static void a_reload_keeps_what_needs_a_restart(void **state)
     (void)state;
     struct load first;
     struct load again;
-    load_env(&first, (char *[]){"PORT=8000", "DEFAULT_RATE_LIMIT=5", "WORKERS=1",
-                                "ADMIN_API_KEY=0123456789abcdef", NULL});
+    load_env(&first, (const char *const[]){"PORT=8000", "DEFAULT_RATE_LIMIT=5", "WORKERS=1",
+                                           "ADMIN_API_KEY=0123456789abcdef", NULL});
     assert_non_null(first.conf);
-    char *env[] = {"PORT=9000", "DEFAULT_RATE_LIMIT=6", "ADMIN_API_KEY=fedcba9876543210", NULL};
-    load_from(&again, &(struct config_sources){.environment = env, .previous = first.conf});
+    const char *const env[] = {"PORT=9000", "DEFAULT_RATE_LIMIT=6",
+                               "ADMIN_API_KEY=fedcba9876543210", NULL};
+    load_from(&again,
+              &(struct config_sources){.environment = load_pairs(env), .previous = first.conf});
     assert_non_null(again.conf);
     assert_int_equal(again.conf->listen.port, 8000);
     assert_int_equal(again.conf->workers, 1);

@@ -30,9 +30,10 @@ static void the_file_of_the_design_is_understood(void **state)
 {
     (void)state;
     load_write("gateway.yaml", design_example);
-    char *env[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
+    const char *const env[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
     struct load l;
-    load_from(&l, &(struct config_sources){.environment = env, .config_file = "gateway.yaml"});
+    load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
     assert_string_equal(l.errors, "");
     assert_string_equal(l.warnings, "");
     assert_slice(l.conf->listen.host, "127.0.0.1");
@@ -175,9 +176,10 @@ static void variables_are_expanded(void **state)
     load_write(".env", "FROM_FILE=env-file\n");
     load_write("gateway.yaml", "server:\n  host: \"${A}.${FROM_FILE}${B:-.example}${C:-}\"\n"
                                "  project_name: \"$${A} $5 ${D:-with } brace\"\n");
-    char *env[] = {"A=one", "B=", NULL};
+    const char *const env[] = {"A=one", "B=", NULL};
     struct load l;
-    load_from(&l, &(struct config_sources){.environment = env, .config_file = "gateway.yaml"});
+    load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
     (void)unlink(".env");
     assert_string_equal(l.errors, "");
     assert_slice(l.conf->listen.host, "one.env-file.example");
@@ -192,10 +194,11 @@ static void the_environment_overlays_a_provider_of_the_file(void **state)
     load_write("gateway.yaml",
                "providers:\n  openai: {base_url: \"https://file.example/v1\", keys: [from-file]}\n"
                "  local: {base_url: \"http://file.example\"}\n");
-    char *env[] = {"OPENAI_API_KEY=sk-0123456789", "OPENAI_UPSTREAM_URL=http://127.0.0.1:1/v1",
-                   NULL};
+    const char *const env[] = {"OPENAI_API_KEY=sk-0123456789",
+                               "OPENAI_UPSTREAM_URL=http://127.0.0.1:1/v1", NULL};
     struct load l;
-    load_from(&l, &(struct config_sources){.environment = env, .config_file = "gateway.yaml"});
+    load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
     assert_string_equal(l.errors, "");
     assert_int_equal(l.conf->provider_count, 2);
     assert_slice(l.conf->providers[0].dest.authority, "127.0.0.1:1");
@@ -270,14 +273,15 @@ static void a_file_past_the_bound_is_refused(void **state)
 static void every_cut_of_a_file_is_survived(void **state)
 {
     (void)state;
-    char *env[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
+    const char *const env[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
     char *cut = strdup(design_example);
     assert_non_null(cut);
     for (size_t len = strlen(design_example); len > 0; len--) {
         cut[len] = '\0';
         load_write("gateway.yaml", cut);
         struct load l;
-        load_from(&l, &(struct config_sources){.environment = env, .config_file = "gateway.yaml"});
+        load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                               .config_file = "gateway.yaml"});
         load_end(&l);
     }
     free(cut);
