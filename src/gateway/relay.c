@@ -565,26 +565,6 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     }
 }
 
-static void on_body(void *ctx, struct slice data)
-{
-    struct exchange *x = ctx;
-    if (x->is_answer_stream) {
-        on_stream_data(x, data);
-        return;
-    }
-    size_t max = x->answer_status >= 400 ? PROVIDER_ERROR_MAX_BYTES : x->conf->response_max_bytes;
-    if (x->answer_status >= 400 && x->answer_len + data.len > max) {
-        data =
-            slice_head(data, max - x->answer_len); /* the rest of a long error page is not needed */
-    }
-    if (x->answer_len + data.len > max || !answer_append(x, data)) {
-        give_up(x,
-                (struct failure){.is_set = true,
-                                 .error = E_LIMIT,
-                                 .message = SLICE("the provider's answer is larger than allowed")});
-    }
-}
-
 static void stream_ended(struct exchange *x, enum err e, const char *action)
 {
     loop_timer_stop(x->worker->loop, &x->timer);
@@ -706,6 +686,39 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     }
     call_health_end(x, HEALTH_OK, 0);
     relay_whole(x);
+}
+
+/* The rest of a long error page is not needed, and it may have no end. */
+static void cut_error_page(struct exchange *x)
+{
+    struct attempt *a = x->attempt;
+    x->was_sent = attempt_was_sent(a);
+    x->attempt = NULL;
+    attempt_cancel(a);
+    whole_ended(x, OK, x->action);
+}
+
+static void on_body(void *ctx, struct slice data)
+{
+    struct exchange *x = ctx;
+    if (x->is_answer_stream) {
+        on_stream_data(x, data);
+        return;
+    }
+    bool is_page = x->answer_status >= 400;
+    size_t max = is_page ? PROVIDER_ERROR_MAX_BYTES : x->conf->response_max_bytes;
+    bool is_too_large = data.len > max - x->answer_len;
+    if (is_page && is_too_large) {
+        data = slice_head(data, max - x->answer_len);
+    }
+    if ((is_too_large && !is_page) || !answer_append(x, data)) {
+        give_up(x,
+                (struct failure){.is_set = true,
+                                 .error = E_LIMIT,
+                                 .message = SLICE("the provider's answer is larger than allowed")});
+    } else if (is_too_large) {
+        cut_error_page(x);
+    }
 }
 
 static void on_end(void *ctx, enum err e, const char *action)

@@ -4,6 +4,7 @@
 #include "gateway/tick.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /* Around every wait: readers of shared objects are online only while a turn runs. */
@@ -85,6 +86,9 @@ enum err worker_listen(struct worker *w)
 void *worker_run(void *worker)
 {
     struct worker *w = worker;
+    char name[16]; /* the kernel's bound; for top and perf */
+    (void)snprintf(name, sizeof(name), "worker-%u", (unsigned)w->index % 1000);
+    (void)pthread_setname_np(pthread_self(), name);
     tick_start(w);
     loop_run(w->loop);
     epoch_offline(w->gateway->epoch, w->epoch_reader);
