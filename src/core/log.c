@@ -347,10 +347,9 @@ static COLD bool put_special_slow(struct log_ring *ring, const char *p, size_t l
         text[len++] = '\\';
         text[len++] = (char)c;
     } else if (c < 0x20) {
-        memcpy(text, "\\u00", 4);
-        text[4] = hex[c >> 4];
-        text[5] = hex[c & 15];
-        len = 6;
+        const char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        len = sizeof(escape);
+        memcpy(text, escape, len);
     } else {
         size_t n = utf8_length((const uint8_t *)p, left);
         len = n ? n : 3;
