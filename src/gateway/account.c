@@ -39,12 +39,14 @@ void account_abandoned(struct exchange *x)
     }
 }
 
-/* What the provider was asked for, and whether we know what it used. */
+/* What the provider was asked for, and whether we know what it used. A stream that has begun has
+ * used its input, whatever came of it. */
 static void settle_usage(struct exchange *x, enum record_status status)
 {
+    bool has_begun = x->outcome.has_usage || x->outcome.output_events > 0 ||
+                     x->outcome.is_complete || x->state == EXCHANGE_STREAMING;
     bool has_answer =
-        x->target && x->answer_status == 200 && !x->hit && !x->is_follower &&
-        (x->outcome.has_usage || x->outcome.output_events > 0 || x->outcome.is_complete);
+        x->target && x->answer_status == 200 && !x->hit && !x->is_follower && has_begun;
     if (status == RECORD_CACHED || status == RECORD_REFUSED) {
         x->cost_nusd = 0;
         return;

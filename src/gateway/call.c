@@ -281,11 +281,11 @@ void call_cancel(struct exchange *x)
 {
     if (x->attempt) {
         struct attempt *a = x->attempt;
-        bool was_sent = attempt_was_sent(a);
+        x->was_sent = attempt_was_sent(a);
         x->attempt = NULL;
         attempt_cancel(a);
         call_health_end(x, HEALTH_UNKNOWN, 0);
-        if (was_sent && x->state == EXCHANGE_STAGES) {
+        if (x->state == EXCHANGE_STAGES) {
             account_abandoned(x);
         }
     }

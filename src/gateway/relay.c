@@ -347,23 +347,20 @@ static enum err open_stream(struct exchange *x)
 /* --- whole answers -----------------------------------------------------------------------------
  */
 
-/* The client's body for an answer of the provider's dialect. */
-static enum err render_answer(struct exchange *x, struct slice body, const struct dialect *provider,
-                              const struct own_extras *extras, struct slice *out)
+/* The neutral form of an answer, for a client of another dialect. */
+static enum err decode_answer(struct exchange *x, struct slice body, const struct dialect *provider,
+                              struct chat_response **out)
 {
-    if (dialect_is_same(x->client, provider)) {
-        *out = body;
-        return OK;
-    }
-    struct chat_response r = {0};
-    enum err e = provider->decode_response(x->arena, body, &r);
+    struct chat_response *r = ARENA_NEW(x->arena, struct chat_response);
+    enum err e = r ? provider->decode_response(x->arena, body, r) : E_NOMEM;
     if (e != OK) {
         return e;
     }
-    if (!r.has_usage) {
-        r.usage = x->outcome.usage;
+    if (!r->has_usage) {
+        r->usage = x->outcome.usage;
     }
-    return x->client->encode_response(x->arena, &r, extras, out);
+    *out = r;
+    return OK;
 }
 
 static struct own_extras own_extras_of(const struct exchange *x, bool is_cached)
@@ -393,6 +390,39 @@ static void reply_body(struct exchange *x, int status, struct slice type, struct
     http_conn_reply(x->conn, status, text_slice(&headers), &body, 1);
 }
 
+/* The own dialect's stream of a whole answer: one delta, then the result object. */
+static enum err own_events(struct exchange *x, const struct chat_response *r,
+                           const struct own_extras *extras, struct slice *out)
+{
+    struct text t = text_growing(x->arena);
+    for (size_t i = 0; r->choice_count && i < r->choices[0].part_count; i++) {
+        if (r->choices[0].parts[i].kind == CHAT_TEXT) {
+            TEXT_ADD(&t, "data: {\"delta\": ");
+            text_add_json_string(&t, r->choices[0].parts[i].text);
+            TEXT_ADD(&t, "}\n\n");
+        }
+    }
+    TEXT_ADD(&t, "data: ");
+    own_render_result(r, extras, &t);
+    TEXT_ADD(&t, "\n\n");
+    *out = text_slice(&t);
+    return t.is_full ? E_NOMEM : OK;
+}
+
+/* The client's body of the provider's whole answer; as events where a stream was asked for. */
+static enum err render_whole(struct exchange *x, struct slice body, const struct own_extras *extras,
+                             struct slice *out)
+{
+    *out = body;
+    if (!x->decoded) {
+        return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
+                                                         x->ask.wants_usage, out)
+                                : OK;
+    }
+    return x->ask.is_stream ? own_events(x, x->decoded, extras, out)
+                            : x->client->encode_response(x->arena, x->decoded, extras, out);
+}
+
 void relay_whole(struct exchange *x)
 {
     struct slice body = slice_of(x->answer, x->answer_len);
@@ -405,44 +435,15 @@ void relay_whole(struct exchange *x)
     account(x, RECORD_SUCCESS, 200);
     store_answer(x, CACHE_BODY, body);
     struct own_extras extras = own_extras_of(x, false);
-    struct slice out = body;
-    if (x->ask.is_stream) { /* the provider answered whole although a stream was asked for */
-        if (dialect_is_same(x->client, x->target->provider->dialect) &&
-            dialect_body_to_events(x->arena, x->client, x->route->op, body, x->ask.wants_usage,
-                                   &out) == OK) {
-            type = SLICE("text/event-stream; charset=utf-8");
-        }
-    } else if (render_answer(x, body, x->target->provider->dialect, &extras, &out) != OK) {
-        out = SLICE_NONE; /* observed before: it is an object; what is left is a full arena */
-    }
-    if (!dialect_is_same(x->client, x->target->provider->dialect) && !x->ask.is_stream) {
+    struct slice out;
+    if (render_whole(x, body, &extras, &out) != OK) {
+        out = x->decoded ? SLICE_NONE : body; /* no room to write it anew */
+    } else if (x->ask.is_stream) {
+        type = SLICE("text/event-stream; charset=utf-8");
+    } else if (x->decoded) {
         type = SLICE("application/json");
     }
     reply_body(x, 200, type, out);
-}
-
-/* The own dialect's stream of a whole answer: one delta, then the result object. */
-static enum err own_events(struct exchange *x, struct slice body, const struct own_extras *extras,
-                           struct slice *out)
-{
-    struct chat_response r = {0};
-    enum err e = dialect_openai.decode_response(x->arena, body, &r);
-    if (e != OK) {
-        return e;
-    }
-    struct text t = text_growing(x->arena);
-    for (size_t i = 0; r.choice_count && i < r.choices[0].part_count; i++) {
-        if (r.choices[0].parts[i].kind == CHAT_TEXT) {
-            TEXT_ADD(&t, "data: {\"delta\": ");
-            text_add_json_string(&t, r.choices[0].parts[i].text);
-            TEXT_ADD(&t, "}\n\n");
-        }
-    }
-    TEXT_ADD(&t, "data: ");
-    own_render_result(&r, extras, &t);
-    TEXT_ADD(&t, "\n\n");
-    *out = text_slice(&t);
-    return t.is_full ? E_NOMEM : OK;
 }
 
 /* The entry's payload in the form and dialect this request wants. */
@@ -464,14 +465,19 @@ static enum err convert_entry(struct exchange *x, const struct cache_entry *entr
     if (e != OK) {
         return e;
     }
-    if (!x->ask.is_stream) {
-        return render_answer(x, body, stored, &extras, out);
-    }
     if (dialect_is_same(x->client, stored)) {
-        return dialect_body_to_events(x->arena, stored, x->route->op, body, x->ask.wants_usage,
-                                      out);
+        *out = body;
+        return x->ask.is_stream ? dialect_body_to_events(x->arena, stored, x->route->op, body,
+                                                         x->ask.wants_usage, out)
+                                : OK;
     }
-    return own_events(x, body, &extras, out);
+    struct chat_response *r = NULL;
+    e = decode_answer(x, body, stored, &r);
+    if (e != OK) {
+        return e;
+    }
+    return x->ask.is_stream ? own_events(x, r, &extras, out)
+                            : x->client->encode_response(x->arena, r, &extras, out);
 }
 
 bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use)
@@ -529,6 +535,7 @@ static void on_head(void *ctx, const struct http_head *head)
 static void give_up(struct exchange *x, struct failure why)
 {
     struct attempt *a = x->attempt;
+    x->was_sent = attempt_was_sent(a);
     x->attempt = NULL;
     loop_timer_stop(x->worker->loop, &x->timer);
     attempt_cancel(a);
@@ -674,6 +681,11 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     struct slice body = slice_of(x->answer, x->answer_len);
     x->outcome.wants_detail = x->is_storing;
     e = x->target->provider->dialect->observe(x->arena, x->route->op, body, &x->outcome);
+    x->decoded = NULL;
+    if (e == OK && !x->outcome.is_error &&
+        !dialect_is_same(x->client, x->target->provider->dialect)) {
+        e = decode_answer(x, body, x->target->provider->dialect, &x->decoded);
+    }
     bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
     if (is_bad) {
         struct slice why =
