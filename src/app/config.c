@@ -67,6 +67,7 @@ static void report_line(struct text *lines, size_t *count, struct slice where, s
     }
 }
 
+PRINTF(2, 0)
 static struct slice format_message(struct config_build *b, const char *format, va_list args)
 {
     char text[2048];

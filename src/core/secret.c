@@ -14,6 +14,7 @@ enum err secret_set(struct secret *s, struct slice bytes)
     }
     secret_deinit(s);
     size_t size = mapped_bytes(bytes.len);
+    /* cppcheck-suppress invalidFunctionArg ; -1 is right: no file stands behind it */
     char *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) {
         return E_NOMEM;
