@@ -12,9 +12,9 @@ enum { SCRATCH_BYTES = 64 << 20 }; /* address space; pages come as they are touc
 
 bool scratch_init(struct scratch *s)
 {
+    const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     /* cppcheck-suppress invalidFunctionArg ; -1 is right: no file stands behind it */
-    void *map = mmap(NULL, SCRATCH_BYTES, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map = mmap(NULL, SCRATCH_BYTES, PROT_READ | PROT_WRITE, kind, -1, 0);
     if (map == MAP_FAILED) {
         return false;
     }

@@ -210,9 +210,10 @@ struct log_ring *log_ring_new(struct log *log)
     memset(ring, 0, sizeof(*ring));
     ring->log = log;
     ring->stamp_s = INT64_MIN;
+    const size_t size = LOG_RING_BYTES + LOG_LINE_MAX_BYTES;
+    const int kind = MAP_PRIVATE | MAP_ANONYMOUS;
     /* cppcheck-suppress invalidFunctionArg ; -1 is right: no file stands behind it */
-    ring->bytes = mmap(NULL, LOG_RING_BYTES + LOG_LINE_MAX_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ring->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, kind, -1, 0);
     if (ring->bytes == MAP_FAILED) {
         free(ring);
         return NULL;
