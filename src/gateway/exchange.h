@@ -127,6 +127,7 @@ struct exchange {
         answer_detail; /* why the attempt failed, where more is known than the error; arena */
     char *answer;      /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
+    struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;
     int64_t first_byte_ns; /* monotonic; 0: none yet */
