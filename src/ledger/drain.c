@@ -270,7 +270,7 @@ static void free_oldest(struct lane *lane)
     struct segment *s = lane_segment(lane, lane->oldest);
     lane->oldest++;
     uint32_t next = pushed_of(lane) + 1;
-    if (next <= position_generation(published_of(lane)) + ready_wanted(lane) &&
+    if (next <= position_generation(published_of(lane)) + LEDGER_READY_RECYCLED &&
         segment_recycle(s, &lane->dir, next) == OK) {
         push_segment(lane, s);
     } else {

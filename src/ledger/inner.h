@@ -24,7 +24,8 @@ enum {
     LEDGER_REFUSALS_MAX = 64,         /* keys and reasons counted at a time, a worker */
     LEDGER_REFUSAL_REASON_BYTES = 64, /* names of limits are shorter */
     LEDGER_READY_IDLE = 1,            /* segments kept ready before a worker has filled one */
-    LEDGER_READY_BUSY = 4,            /* and after: 4 x 8 MiB is a second at 40,000 requests */
+    LEDGER_READY_BUSY = 3,     /* and after: 3 x 8 MiB is most of a second at 40,000 requests */
+    LEDGER_READY_RECYCLED = 6, /* drained segments are kept up to there, rather than made anew */
     LEDGER_TOUCH_AHEAD_BYTES = 256 * 1024,
     LEDGER_TEXT_MAX_BYTES = 32 << 20, /* of one batch, for records of several slots */
     CACHE_LINE_BYTES = 64

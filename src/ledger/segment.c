@@ -49,6 +49,13 @@ static bool write_zeros(int fd, size_t bytes)
     return true;
 }
 
+/* The first segment is made before the first accept, where 2,048 writes would be felt: its blocks
+ * are only reserved. Not every file system can. */
+static bool reserve(int fd, size_t bytes, uint32_t generation)
+{
+    return (generation == 1 && fallocate(fd, 0, 0, (off_t)bytes) == 0) || write_zeros(fd, bytes);
+}
+
 enum err segment_create(struct segment *s, const struct segment_dir *dir, uint32_t generation)
 {
     char name[SEGMENT_NAME_BYTES];
@@ -58,7 +65,7 @@ enum err segment_create(struct segment *s, const struct segment_dir *dir, uint32
         return E_IO;
     }
     void *base = MAP_FAILED;
-    if (write_zeros(fd, dir->bytes)) {
+    if (reserve(fd, dir->bytes, generation)) {
         base = dir->is_mmap ? mmap(NULL, dir->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
                             : mmap(NULL, dir->bytes, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

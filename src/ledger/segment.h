@@ -35,7 +35,8 @@ void segment_name(uint32_t worker, uint32_t generation, char *out);
 MUST_USE bool segment_name_parse(const char *name, uint32_t *out_worker, uint32_t *out_generation);
 
 /* The file is zeroed in 4 KiB writes: larger ones make the kernel use large folios, and then the
- * first store to each stalls the worker. E_IO: errno says why. */
+ * first store to each stalls the worker; the first segment is only reserved. E_IO: errno says why.
+ */
 MUST_USE enum err segment_create(struct segment *s, const struct segment_dir *dir,
                                  uint32_t generation);
 /* The same file under a new number; what it held is told apart by generation. */

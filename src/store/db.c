@@ -286,6 +286,8 @@ static void say(char *why, size_t cap, const char *path, const char *text)
 
 static enum err open_connection(struct store_db *db, const char *path, bool is_read_only)
 {
+    /* Allocation statistics take a process-wide lock a call. Refused once SQLite runs: no matter. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_NOMUTEX | (is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     int rc = sqlite3_open_v2(path, &db->sql, flags, NULL);
     if (rc != SQLITE_OK) {

@@ -18,6 +18,7 @@ struct world {
     struct scratch scratch;
     struct store *store;
     struct ledger *ledger;
+    struct log *log; /* NULL: silent */
     struct ledger_conf conf;
     struct id_source ids;
 };
@@ -41,7 +42,7 @@ static void open_world(struct world *w)
     struct store_conf store_conf = {.path = slice_str(w->scratch.path), .is_migrating = true};
     enum err e = store_open(&store_conf, &w->store, why, sizeof(why));
     w->conf.data_dir = slice_str(w->scratch.dir);
-    e = e == OK ? ledger_open(&w->conf, w->store, NULL, &w->ledger, why, sizeof(why)) : e;
+    e = e == OK ? ledger_open(&w->conf, w->store, w->log, &w->ledger, why, sizeof(why)) : e;
     if (e != OK) {
         fail_msg("%s: %s", err_name(e), why);
     }
@@ -632,6 +633,95 @@ static void unfinished_requests_end_crashed_at_close(void **state)
     scratch_free(&w.scratch);
 }
 
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes ? bytes : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_database_that_fails_at_the_end_leaves_the_journal_to_the_next_start(void **state)
+{
+    (void)state;
+    struct world w;
+    char why[256] = "";
+    new_world(&w);
+    int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(log_new(null_fd, LOG_DEBUG, &w.log), OK);
+    w.conf.segment_bytes = 1 << 20;
+    open_world(&w);
+    sqlite3 *raw = NULL;
+    assert_int_equal(sqlite3_open(w.scratch.path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    for (int i = 0; i < 50; i++) {
+        (void)run_one(&w, 0);
+    }
+    struct usage_record open = record_new(&w.ids, RECORD_OPEN);
+    assert_int_equal(ledger_open_record(ledger_worker(w.ledger, 1), &open), OK);
+    close_world(&w);
+    assert_int_equal(count_instances(&w), 1);
+    /* Nor does a start that cannot recover go on without those records. */
+    struct store_conf store_conf = {.path = slice_str(w.scratch.path), .is_migrating = true};
+    assert_int_equal(store_open(&store_conf, &w.store, NULL, 0), OK);
+    assert_int_equal(ledger_open(&w.conf, w.store, w.log, &w.ledger, why, sizeof(why)), E_DB);
+    assert_non_null(strstr(why, "cannot be recovered"));
+    store_close(w.store);
+    assert_int_equal(count_instances(&w), 1);
+    assert_int_equal(sqlite3_exec(raw, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    (void)sqlite3_close(raw);
+    open_world(&w);
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests WHERE status = 'success'"), 50);
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests WHERE status = 'crashed'"), 1);
+    close_world(&w);
+    log_free(w.log);
+    (void)close(null_fd);
+    scratch_free(&w.scratch);
+}
+
+static void no_space_for_a_segment_is_busy_and_for_a_record_is_a_failure(void **state)
+{
+    (void)state;
+    struct world w;
+    char why[256] = "";
+    void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
+    new_world(&w);
+    int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(log_new(null_fd, LOG_DEBUG, &w.log), OK);
+    w.conf.segment_bytes = 4 << 20;
+    open_world(&w);
+    close_world(&w);
+
+    set_file_limit(2 << 20); /* the database is smaller, a segment is not */
+    struct store_conf store_conf = {.path = slice_str(w.scratch.path), .is_migrating = true};
+    assert_int_equal(store_open(&store_conf, &w.store, NULL, 0), OK);
+    assert_int_equal(ledger_open(&w.conf, w.store, w.log, &w.ledger, why, sizeof(why)), E_IO);
+    assert_non_null(strstr(why, "File too large"));
+    store_close(w.store);
+    set_file_limit(0);
+    assert_int_equal(count_instances(&w), 0);
+
+    w.conf.segment_bytes = 16 * 1024;
+    w.conf.is_mmap = false;
+    open_world(&w);
+    struct usage_record first = run_one(&w, 0);
+    await_drained(&w);
+    set_file_limit(512); /* the slots after the second cannot be written */
+    struct usage_record r = record_new(&w.ids, RECORD_OPEN);
+    assert_int_equal(ledger_open_record(ledger_worker(w.ledger, 0), &r), E_IO);
+    assert_true(ledger_status(w.ledger).is_failed);
+    set_file_limit(0);
+    (void)signal(SIGXFSZ, old);
+    close_world(&w);
+    struct lookup look;
+    open_lookup(&w, &look);
+    assert_int_equal(status_of(&look, first.id), RECORD_SUCCESS);
+    close_lookup(&look);
+    log_free(w.log);
+    (void)close(null_fd);
+    scratch_free(&w.scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -647,6 +737,8 @@ int main(void)
         cmocka_unit_test(a_journal_that_is_read_twice_books_once),
         cmocka_unit_test(a_torn_file_is_recovered_up_to_the_tear),
         cmocka_unit_test(unfinished_requests_end_crashed_at_close),
+        cmocka_unit_test(a_database_that_fails_at_the_end_leaves_the_journal_to_the_next_start),
+        cmocka_unit_test(no_space_for_a_segment_is_busy_and_for_a_record_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
