@@ -248,7 +248,7 @@ enum err lane_prepare(struct ledger *l, struct lane *lane, uint32_t ready)
         enum err e = segment_create(s, &lane->dir, pushed_of(lane) + 1);
         if (e != OK) {
             if (!l->is_prepare_failing && l->log) {
-                log_event(l->log, LOG_ERROR, "no new journal segment: %s", strerror(errno));
+                log_event(l->log, LOG_ERROR, "no new journal segment: %s", strerrordesc_np(errno));
             }
             l->is_prepare_failing = true;
             return e;

@@ -18,7 +18,7 @@ enum {
 
 static inline char *put_number(char *at, int64_t value)
 {
-    uint64_t v = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+    uint64_t v = ((uint64_t)value << 1) ^ (value < 0 ? ~UINT64_C(0) : 0);
     while (v >= 0x80) {
         *at++ = (char)(v | 0x80);
         v >>= 7;
@@ -51,13 +51,13 @@ static inline char *put_text(char *at, struct slice s, size_t max)
 
 HOT size_t journal_encode(const struct usage_record *r, bool is_tight, char *out)
 {
-    _Static_assert(offsetof(struct usage_record, key) == 2 * ID_BYTES &&
+    _Static_assert(offsetof(struct usage_record, key) == (size_t)2 * ID_BYTES &&
                        offsetof(struct usage_record, id) == 0,
                    "the three ids are copied as one");
     size_t text_max = is_tight ? JOURNAL_TIGHT_TEXT_BYTES : RECORD_TEXT_MAX_BYTES;
     char *at = out;
-    memcpy(at, r, 3 * ID_BYTES);
-    at += 3 * ID_BYTES;
+    memcpy(at, r, JOURNAL_IDS_BYTES);
+    at += JOURNAL_IDS_BYTES;
     *at++ = (char)((unsigned)r->status | (unsigned)r->dialect << 4);
     *at++ = (char)((unsigned)r->is_stream | (unsigned)r->is_estimated << 1 |
                    (unsigned)r->is_overrun << 2 | (unsigned)r->usage.is_known << 3);
@@ -146,14 +146,14 @@ static void take_numbers(struct reader *in, struct usage_record *r)
 
 bool journal_decode(struct slice payload, struct usage_record *out)
 {
-    if (payload.len < 3 * ID_BYTES + 2) {
+    if (payload.len < JOURNAL_IDS_BYTES + 2) {
         return false;
     }
     struct usage_record r = {0};
-    struct reader in = {payload.ptr + 3 * ID_BYTES + 2, payload.ptr + payload.len, false};
-    memcpy(&r, payload.ptr, 3 * ID_BYTES);
-    unsigned status = (uint8_t)payload.ptr[3 * ID_BYTES];
-    unsigned flags = (uint8_t)payload.ptr[3 * ID_BYTES + 1];
+    struct reader in = {payload.ptr + JOURNAL_IDS_BYTES + 2, payload.ptr + payload.len, false};
+    memcpy(&r, payload.ptr, JOURNAL_IDS_BYTES);
+    unsigned status = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES];
+    unsigned flags = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES + 1];
     if ((status & 15) >= RECORD_STATUS_COUNT || status >> 4 > RECORD_DIALECT_GEMINI) {
         return false;
     }

@@ -59,7 +59,7 @@ static enum err lock_data_dir(struct ledger *l, int dir_fd, struct slice name, c
     char pid[24] = "";
     l->lock_fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (l->lock_fd < 0) {
-        say(why, cap, "data directory %.*s: lock: %s", SLICE_ARG(name), strerror(errno));
+        say(why, cap, "data directory %.*s: lock: %s", SLICE_ARG(name), strerrordesc_np(errno));
         return E_IO;
     }
     if (flock(l->lock_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -80,7 +80,7 @@ static enum err open_directories(struct ledger *l, const struct ledger_conf *con
 {
     int data_fd = open_dir(conf->data_dir);
     if (data_fd < 0) {
-        say(why, cap, "data directory %.*s: %s", SLICE_ARG(conf->data_dir), strerror(errno));
+        say(why, cap, "data directory %.*s: %s", SLICE_ARG(conf->data_dir), strerrordesc_np(errno));
         return E_IO;
     }
     enum err e = lock_data_dir(l, data_fd, conf->data_dir, why, cap);
@@ -88,7 +88,7 @@ static enum err open_directories(struct ledger *l, const struct ledger_conf *con
         l->journal_fd = open_sub(data_fd, "journal");
         if (l->journal_fd < 0) {
             say(why, cap, "data directory %.*s: journal: %s", SLICE_ARG(conf->data_dir),
-                strerror(errno));
+                strerrordesc_np(errno));
             e = E_IO;
         }
     }
@@ -346,7 +346,8 @@ enum err ledger_open(const struct ledger_conf *conf, struct store *store, struct
         e = open_instance(l);
         e = e == OK ? lanes_init(l) : e;
         if (e != OK) {
-            say(why, why_cap, "journal in %.*s: %s", SLICE_ARG(conf->data_dir), strerror(errno));
+            say(why, why_cap, "journal in %.*s: %s", SLICE_ARG(conf->data_dir),
+                strerrordesc_np(errno));
         }
     }
     if (e != OK) {

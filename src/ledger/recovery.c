@@ -154,7 +154,8 @@ static enum err list_files(struct recovery *r)
     enum err e = OK;
     const struct dirent *entry;
     rewinddir(dir);
-    while (e == OK && (entry = readdir(dir)) != NULL) { /* this stream is ours alone */
+    while (e == OK &&
+           (entry = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
         e = add_file(r, entry->d_name);
     }
     (void)closedir(dir);
@@ -244,7 +245,7 @@ bool instance_remove(int journal_fd, const char *name)
         return false;
     }
     const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
+    while ((entry = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
         (void)unlinkat(fd, entry->d_name, 0);
     }
     (void)closedir(dir);
@@ -350,7 +351,8 @@ enum err ledger_recover(struct ledger *l, struct store_db *db, char *why, size_t
     if (dir) {
         rewinddir(dir);
     }
-    while (e == OK && (entry = readdir(dir)) != NULL) {
+    while (e == OK &&
+           (entry = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): our own stream */
         e = recover_instance(l, db, entry->d_name);
     }
     if (dir) {
@@ -359,7 +361,7 @@ enum err ledger_recover(struct ledger *l, struct store_db *db, char *why, size_t
     e = e == OK ? crash_left_open(l, db) : e;
     if (e != OK && why && why_cap) {
         (void)snprintf(why, why_cap, "the journal of an earlier run cannot be recovered: %s",
-                       e == E_IO ? strerror(errno) : store_db_error(db));
+                       e == E_IO ? strerrordesc_np(errno) : store_db_error(db));
     }
     return e;
 }

@@ -244,8 +244,8 @@ int64_t db_time_parse(struct slice text)
         micro < 0) {
         return 0;
     }
-    return clock_unix_ns_of_date(d) + (hour * INT64_C(3600) + minute * 60 + second) * NS_PER_S +
-           micro * NS_PER_US;
+    return clock_unix_ns_of_date(d) +
+           (hour * INT64_C(3600) + minute * INT64_C(60) + second) * NS_PER_S + micro * NS_PER_US;
 }
 
 /* SQLite calls it every PROGRESS_STEPS; non-zero interrupts the query. */
@@ -286,7 +286,8 @@ static void say(char *why, size_t cap, const char *path, const char *text)
 
 static enum err open_connection(struct store_db *db, const char *path, bool is_read_only)
 {
-    /* Allocation statistics take a process-wide lock a call. Refused once SQLite runs: no matter. */
+    /* Allocation statistics take a process-wide lock a call. Refused once SQLite runs: no matter.
+     */
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_NOMUTEX | (is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     int rc = sqlite3_open_v2(path, &db->sql, flags, NULL);
@@ -338,7 +339,7 @@ enum err db_open_mode(const struct store_conf *conf, bool is_read_only, struct s
     memcpy(path, conf->path.ptr, conf->path.len);
     path[conf->path.len] = 0;
     if (!is_read_only && make_file(path) != OK) {
-        say(why, why_cap, path, strerror(errno));
+        say(why, why_cap, path, strerrordesc_np(errno));
         return E_IO;
     }
     struct store_db *db = calloc(1, sizeof(*db));

@@ -7,8 +7,9 @@
 #include "store/db.h"
 
 enum {
-    USAGE_PARAMETERS = 26, /* of FRESH_INSERT */
-    USAGE_SEQ_PROBES = 64  /* numbers tried for ids that fall on the same one */
+    USAGE_PARAMETERS = 26,          /* of FRESH_INSERT */
+    USAGE_IDS_BYTES = 3 * ID_BYTES, /* id, tenant and key in one blob */
+    USAGE_SEQ_PROBES = 64           /* numbers tried for ids that fall on the same one */
 };
 
 /* 43 bits of the id's milliseconds, 20 of its random bits. */

@@ -71,10 +71,10 @@ static void put_record(struct binder *b, const struct usage_record *r)
 {
     const struct usage *u = &r->usage;
     /* id, tenant and key stand one after the other in the record. */
-    _Static_assert(offsetof(struct usage_record, key) == 2 * ID_BYTES &&
+    _Static_assert(offsetof(struct usage_record, key) == (size_t)2 * ID_BYTES &&
                        offsetof(struct usage_record, id) == 0,
                    "the three ids are one blob");
-    (void)sqlite3_bind_blob(b->stmt, 2, r, 3 * ID_BYTES, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(b->stmt, 2, r, USAGE_IDS_BYTES, SQLITE_STATIC);
     put_number(b, 3, r->admitted_unix_ns / NS_PER_US);
     put_text(b, 4, r->provider, false);
     put_text(b, 5, r->model, false);
