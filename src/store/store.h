@@ -99,9 +99,7 @@ MUST_USE enum err store_db_migrate(struct store_db *db, int *out_from, int *out_
 int store_db_opened_version(const struct store_db *db);
 const char *store_db_error(const struct store_db *db);
 
-/* --- directory
- * ------------------------------------------------------------------------------------------------
- */
+/* --- directory --- */
 struct store_audit {      /* one row of audit_log, written in the same transaction as the change */
     struct slice actor;   /* "admin", "cli" */
     struct slice action;  /* "tenant.create" ... */
@@ -140,14 +138,11 @@ MUST_USE enum err store_audit_list(struct store_db *db, int64_t before_rowid, in
                                                const struct store_audit *a),
                                    void *ctx);
 
-/* --- usage
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- usage --- */
 struct store_checkpoint {
     struct id instance;
     int32_t worker;
-    int64_t segment;
-    int64_t slot;
+    int64_t segment, slot;
 };
 
 /* One transaction: rows (by id, a later close replaces a crashed or open row), usage_daily, period
