@@ -25,9 +25,7 @@ enum budget_period { BUDGET_DAY = 0, BUDGET_WEEK, BUDGET_MONTH, BUDGET_TOTAL };
 
 /* Limits and policy of a tenant or a key; -1 means absent (unlimited), which is not 0. */
 struct store_policy {
-    int64_t rate_per_min;
-    int64_t tokens_per_min;
-    int64_t concurrent_max;
+    int64_t rate_per_min, tokens_per_min, concurrent_max;
     int64_t budget_nusd[BUDGET_PERIODS];
     uint8_t soft_budgets;        /* bit per budget_period: counted and alarmed, not refused */
     struct slice allowed_models; /* JSON array of names and patterns; empty: all */
@@ -67,9 +65,9 @@ struct store_conf {
 struct store;
 struct store_db;
 
-/* Runs on a store thread, once. The job frees itself or posts itself to its loop. A job that
- * store_submit_x() did not take (E_BUSY: the queue is full or the store is closing) never runs and
- * stays the caller's; one that it took always runs, with a db. */
+/* Runs on a store thread, once, then frees itself or posts itself to its loop. On E_BUSY (queue
+ * full, store closing) it never runs and stays the caller's; one that was taken always runs, with a
+ * db. */
 struct store_job {
     void (*run)(struct store_job *job, struct store_db *db);
     struct store_job *next;
@@ -163,8 +161,7 @@ MUST_USE enum err store_checkpoint_get(struct store_db *db, struct id instance, 
                                        struct store_checkpoint *out);
 MUST_USE enum err store_open_list(struct store_db *db,
                                   void (*row)(void *ctx, const struct usage_record *r), void *ctx);
-/* Settled totals of the periods that hold now_unix_ns, per tenant and per key: rebuilds the budgets
- * at start. */
+/* Settled totals of the periods that hold the time, per tenant and per key: rebuilds budgets. */
 MUST_USE enum err store_period_totals(struct store_db *db, int64_t now_unix_ns,
                                       void (*row)(void *ctx, struct id node,
                                                   enum budget_period period, int64_t period_number,
@@ -177,12 +174,10 @@ MUST_USE enum err store_recent_admissions(struct store_db *db, int64_t since_uni
 MUST_USE enum err store_request_get(struct store_db *db, struct arena *a, struct id id,
                                     struct usage_record *out);
 
-/* Rows arrive without indexes, which makes them cheap; this moves up to max_rows of the oldest to
- * where the origin's indexes are. The view "requests" shows both. Called when there is time, by the
- * ledger's periodic; *out_moved < max_rows: nothing is left. */
+/* Rows arrive without indexes; when there is time, the ledger moves up to max_rows of the oldest to
+ * where the indexes are. View "requests" shows both. *out_moved < max_rows: nothing is left. */
 MUST_USE enum err store_usage_index(struct store_db *db, int64_t max_rows, int64_t *out_moved);
-/* Deletes up to max_rows requests admitted before that time; usage_daily and totals stay. In steps,
- * until *out_deleted < max_rows. */
+/* Deletes up to max_rows requests admitted before that time; sums stay. Again until fewer go. */
 MUST_USE enum err store_retain(struct store_db *db, int64_t before_unix_ns, int64_t max_rows,
                                int64_t *out_deleted);
 /* What was committed survives a power cut after this (commits alone survive the process). */
