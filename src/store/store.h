@@ -44,16 +44,14 @@ struct store_tenant {
 };
 
 struct store_key {
-    struct id id;
-    struct id tenant;
+    struct id id, tenant;
     struct sha256 hash; /* of the whole key text */
     struct slice name;
     struct slice hint; /* first characters, for people: "llm-gw-Ab3d..." */
     struct store_policy policy;
     bool is_active;
     int64_t expires_unix_ns; /* 0: never */
-    int64_t created_unix_ns;
-    int64_t changed_seq;
+    int64_t created_unix_ns, changed_seq;
 };
 
 struct store_conf {
