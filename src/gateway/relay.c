@@ -98,22 +98,50 @@ static void gather_streamed(const struct exchange *x, struct streamed *out)
     };
 }
 
+/* The events as the client had them, with the usage that was hidden from it and the terminal event:
+ * hits are rendered anew from these, for any form. */
+static struct slice stored_events(struct exchange *x)
+{
+    const struct chat_response told = {.usage = x->outcome.usage, .has_usage = true};
+    struct text t = text_growing(x->arena);
+    struct slice usage = SLICE_NONE;
+    text_add(&t, slice_of(x->answer, x->answer_len));
+    if (x->body.adds_usage && x->outcome.has_usage) {
+        if (x->client->encode_response(x->arena, &told, NULL, &usage) != OK) {
+            stop_storing(x);
+        }
+        TEXT_ADD(&t, "data: ");
+        text_add(&t, usage);
+        TEXT_ADD(&t, "\n\n");
+    }
+    text_add(&t, slice_of(x->tail, x->tail_len));
+    if (t.is_full) {
+        stop_storing(x);
+    }
+    return text_slice(&t);
+}
+
 /* Entries are in the provider's dialect: what was translated for this client is kept as a whole
  * answer of that dialect. */
 static void store_stream(struct exchange *x)
 {
     const struct dialect *provider = x->target->provider->dialect;
     struct streamed s;
-    struct slice body = SLICE_NONE;
-    if (!x->is_storing || dialect_is_same(x->client, provider)) {
-        store_answer(x, CACHE_EVENTS, slice_of(x->answer, x->answer_len));
+    struct slice payload = SLICE_NONE;
+    if (!x->is_storing) {
+        store_answer(x, CACHE_EVENTS, SLICE_NONE);
+        return;
+    }
+    if (dialect_is_same(x->client, provider)) {
+        payload = stored_events(x);
+        store_answer(x, CACHE_EVENTS, payload);
         return;
     }
     gather_streamed(x, &s);
-    if (provider->encode_response(x->arena, &s.response, NULL, &body) != OK) {
+    if (provider->encode_response(x->arena, &s.response, NULL, &payload) != OK) {
         stop_storing(x);
     }
-    store_answer(x, CACHE_BODY, body);
+    store_answer(x, CACHE_BODY, payload);
 }
 
 static void finish_stream(struct exchange *x)

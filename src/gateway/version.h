@@ -9,6 +9,8 @@
 
 #include "gateway/conf.h"
 
+#include <stdatomic.h>
+
 enum {
     VERSIONS_MAX = 8
 }; /* versions a worker may hold at once; a reload beyond that waits (E_BUSY) */

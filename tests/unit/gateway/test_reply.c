@@ -1,9 +1,6 @@
 /* The formats of our head lines. */
 #include "gateway/reply.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "support/unit.h"
 
 static void durations_are_go_s(void **state)
 {

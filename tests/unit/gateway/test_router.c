@@ -1,9 +1,6 @@
 /* Which path is which route, on which port. */
 #include "gateway/router.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "support/unit.h"
 
 static const struct slice prefix = SLICE_INIT("/api/v1");
 

@@ -1,10 +1,7 @@
 /* Configuration versions live as long as an exchange uses them, and no longer. ASan and
  * LeakSanitizer watch. */
 #include "gateway/version.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "support/unit.h"
 
 static struct gateway_conf *new_conf(void)
 {
