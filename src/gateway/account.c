@@ -246,7 +246,12 @@ static void write_log(struct exchange *x)
     log_i64(log, "latency_us", (clock_mono_ns() - x->started_ns) / NS_PER_US);
     if (x->http_status >= 400 || x->status >= RECORD_ERROR) {
         log_str(log, "action", slice_str(x->action));
-        log_str(log, "error", slice_head(x->error_text, RECORD_ERROR_MAX_BYTES));
+        log_str(log, "error",
+                x->failure.is_quoted ? SLICE("the provider's words are in the request's record")
+                                     : slice_head(x->error_text, RECORD_ERROR_MAX_BYTES));
+        if (x->failure.status) {
+            log_i64(log, "provider_status", x->failure.status);
+        }
     }
     log_end(log);
 }

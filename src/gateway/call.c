@@ -108,6 +108,18 @@ static void begin_attempt(struct exchange *x)
     x->action = "waiting for the provider";
 }
 
+COLD void call_hide_key(const struct exchange *x, struct slice text)
+{
+    if (x->choice.key == SIZE_MAX) {
+        return;
+    }
+    struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
+    for (size_t at; key.len && (at = slice_search(text, key)) < text.len;) {
+        memset((char *)(uintptr_t)text.ptr + at, '*', key.len);
+        text = slice_from(text, at + key.len);
+    }
+}
+
 void call_health_end(struct exchange *x, enum health_outcome outcome, int64_t retry_after_ns)
 {
     int64_t now_ns = loop_now_ns(x->worker->loop);

@@ -16,4 +16,8 @@ void call_cancel(struct exchange *x);
 
 extern const struct attempt_handler relay_handler; /* gateway/relay.c */
 
+/* Overwrites the key that this attempt sent, should a provider repeat it: text is about to be
+ * shown. text lies in memory of the exchange's. */
+void call_hide_key(const struct exchange *x, struct slice text);
+
 #endif

@@ -41,6 +41,7 @@ struct gateway_conf {
     struct slice data_dir;
     struct ledger_conf ledger;
     struct store_conf store;
+    int64_t retention_ns; /* RETENTION; 0: requests are kept for ever */
 
     /* limits and cache */
     int64_t default_rate_limit;

@@ -49,6 +49,7 @@ struct failure {
     struct slice content_type;
     struct slice retry_after; /* its Retry-After, arena */
     struct slice message;     /* short, for own dialect and record */
+    bool is_quoted; /* message is the provider's: it may quote the prompt, so no log has it */
 };
 
 struct exchange {
@@ -127,6 +128,8 @@ struct exchange {
         answer_detail; /* why the attempt failed, where more is known than the error; arena */
     char *answer;      /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
+    size_t answer_promised;        /* its Content-Length; 0: unknown */
+    size_t answer_promised;        /* its Content-Length; 0: unknown */
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;

@@ -64,9 +64,9 @@ struct worker {
     struct loop_timer drain_timer;
     struct loop_task drain_task;
     int64_t drain_deadline_ns;
-    int64_t directory_due_ns, trim_due_ns; /* of the tick */
-    bool is_cut;                           /* the drain's deadline has passed */
-    bool is_draining;                      /* finishing: no new requests, stop when none is left */
+    int64_t directory_due_ns, trim_due_ns, retain_due_ns; /* of the tick */
+    bool is_cut;                                          /* the drain's deadline has passed */
+    bool is_draining; /* finishing: no new requests, stop when none is left */
     struct log *shared_log;
 };
 
@@ -94,6 +94,8 @@ struct gateway {
     _Atomic bool is_unready; /* SIGTERM came: /health/ready answers 503 */
     _Atomic int64_t directory_seq;
     _Atomic bool is_directory_refreshing;
+    _Atomic bool is_retaining;    /* a step of retention is with the store */
+    _Atomic bool is_retain_short; /* the last step left something to delete */
 
     size_t worker_count;
     struct worker *workers;

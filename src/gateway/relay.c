@@ -7,7 +7,12 @@
 
 #include <assert.h>
 
-enum { ANSWER_FIRST_BYTES = 2048, PROVIDER_ERROR_MAX_BYTES = 64 * 1024, COMMENT_BYTES = 16 };
+enum {
+    ANSWER_FIRST_BYTES = 2048,
+    ANSWER_TRUSTED_BYTES = 64 * 1024,
+    PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
+    COMMENT_BYTES = 16
+};
 
 /* --- answer bytes ------------------------------------------------------------------------------
  */
@@ -20,7 +25,9 @@ static MUST_USE bool answer_append(struct exchange *x, struct slice data)
         return false;
     }
     if (need > x->answer_cap) {
-        size_t cap = x->answer_cap ? x->answer_cap : ANSWER_FIRST_BYTES;
+        size_t cap =
+            x->answer_cap ? x->answer_cap : size_min(x->answer_promised, ANSWER_TRUSTED_BYTES);
+        cap = cap ? cap : ANSWER_FIRST_BYTES;
         while (cap < need) {
             cap *= 2;
         }
@@ -543,6 +550,7 @@ static void on_head(void *ctx, const struct http_head *head)
     x->answer_status = head->status;
     x->answer_type = type;
     x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
+    x->answer_promised = head->content_length > 0 ? (size_t)head->content_length : 0;
     if (head->status >= 400) {
         x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);
         return;
@@ -569,6 +577,7 @@ static void give_up(struct exchange *x, struct failure why)
     attempt_cancel(a);
     if (x->state == EXCHANGE_STREAMING) {
         call_health_end(x, HEALTH_FAILED, 0);
+        x->failure = why;
         cut_stream(x, why.message);
         return;
     }
@@ -583,12 +592,15 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     w->feeding = data;
     enum err e = dialect_stream_feed(x->stream, data);
     if (e != OK) {
-        struct slice why =
-            e == E_CANCELLED && x->outcome.error.len ? x->outcome.error : slice_str(err_text(e));
+        bool is_quoted = e == E_CANCELLED && x->outcome.error.len > 0;
+        call_hide_key(x, x->outcome.error);
         w->gather_count = 0;
         w->copy_len = 0;
-        give_up(x, (struct failure){
-                       .is_set = true, .error = e == E_CANCELLED ? E_IO : e, .message = why});
+        give_up(x,
+                (struct failure){.is_set = true,
+                                 .error = e == E_CANCELLED ? E_IO : e,
+                                 .message = is_quoted ? x->outcome.error : slice_str(err_text(e)),
+                                 .is_quoted = is_quoted});
         return;
     }
     flush_gather(x);
@@ -649,6 +661,7 @@ static void error_answer(struct exchange *x)
 {
     struct upstream_fault uf = {0};
     struct slice body = slice_of(x->answer, x->answer_len);
+    call_hide_key(x, body);
     x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
     bool is_name = is_clients_name(x, &uf);
     struct failure why = {
@@ -660,6 +673,7 @@ static void error_answer(struct exchange *x)
         .content_type = x->answer_type,
         .retry_after = x->failure.retry_after,
         .message = uf.message,
+        .is_quoted = true,
     };
     if (uf.blame == BLAME_CLIENT) {
         call_health_end(x, HEALTH_OK, 0);
@@ -718,10 +732,14 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     if (is_bad) {
         struct slice why =
             x->outcome.error.len ? x->outcome.error : SLICE("the provider's answer is not usable");
+        call_hide_key(x, x->outcome.error);
         x->answer = NULL;
         x->answer_cap = 0;
         call_failed(x, HEALTH_FAILED,
-                    &(struct failure){.is_set = true, .error = E_SYNTAX, .message = why});
+                    &(struct failure){.is_set = true,
+                                      .error = E_SYNTAX,
+                                      .message = why,
+                                      .is_quoted = x->outcome.error.len > 0});
         return;
     }
     call_health_end(x, HEALTH_OK, 0);

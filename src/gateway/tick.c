@@ -36,6 +36,48 @@ static void refresh_directory(struct worker *w)
     atomic_store(&g->is_directory_refreshing, false);
 }
 
+struct retain_job {
+    struct store_job job;
+    struct gateway *gateway;
+    int64_t before_unix_ns;
+};
+
+static void run_retain(struct store_job *job, struct store_db *db)
+{
+    struct retain_job *r = CONTAINER_OF(job, struct retain_job, job);
+    int64_t deleted = 0;
+    if (store_retain(db, r->before_unix_ns, TICK_RETAIN_ROWS, &deleted) != OK) {
+        log_event(r->gateway->log, LOG_WARNING, "old requests could not be deleted: %s",
+                  store_db_error(db));
+    }
+    atomic_store(&r->gateway->is_retain_short, deleted == TICK_RETAIN_ROWS);
+    atomic_store(&r->gateway->is_retaining, false);
+    free(r);
+}
+
+/* One bounded step, so that usage records never wait long behind it. */
+static void retain(struct worker *w, int64_t now_ns, int64_t retention_ns)
+{
+    struct gateway *g = w->gateway;
+    if ((now_ns < w->retain_due_ns && !atomic_load(&g->is_retain_short)) ||
+        atomic_exchange(&g->is_retaining, true)) {
+        return;
+    }
+    w->retain_due_ns = now_ns + TICK_RETAIN_MS * NS_PER_MS;
+    atomic_store(&g->is_retain_short, false);
+    struct retain_job *r = malloc(sizeof(*r));
+    if (r) {
+        *r = (struct retain_job){.job = {.run = run_retain},
+                                 .gateway = g,
+                                 .before_unix_ns = loop_unix_ns(w->loop) - retention_ns};
+        if (store_submit_write(g->store, &r->job) == OK) {
+            return;
+        }
+        free(r);
+    }
+    atomic_store(&g->is_retaining, false); /* again when it is due */
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct worker *w = CONTAINER_OF(timer, struct worker, tick);
@@ -45,6 +87,10 @@ static void on_tick(struct loop_timer *timer)
         w->directory_due_ns = now_ns + TICK_DIRECTORY_MS * NS_PER_MS;
         refresh_directory(w);
         (void)epoch_collect(w->gateway->epoch);
+    }
+    int64_t retention_ns = versions_current(&w->versions)->retention_ns;
+    if (w->index == 0 && retention_ns) {
+        retain(w, now_ns, retention_ns);
     }
     if (now_ns >= w->trim_due_ns) {
         w->trim_due_ns = now_ns + TICK_TRIM_MS * NS_PER_MS;

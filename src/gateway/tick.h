@@ -4,7 +4,14 @@
 
 #include "gateway/gateway.h"
 
-enum { TICK_MS = 50, TICK_DIRECTORY_MS = 250, TICK_TRIM_MS = 5000, TICK_KEEP_BLOCKS = 128 };
+enum {
+    TICK_MS = 50,
+    TICK_DIRECTORY_MS = 250,
+    TICK_TRIM_MS = 5000,
+    TICK_KEEP_BLOCKS = 128,
+    TICK_RETAIN_MS = 10000,
+    TICK_RETAIN_ROWS = 1000 /* a step, a few ms of the writer; one a tick while more is old */
+};
 
 /* Starts the worker's tick on its own loop. */
 void tick_start(struct worker *w);

@@ -228,15 +228,33 @@ static unsigned to_loop_events(uint32_t epoll_events)
     return events;
 }
 
-static HOT void deliver_events(struct loop *loop)
+/* A turn with few events is not worth a second look at the list. */
+enum { GROUP_FROM_EVENTS = 8 };
+
+static HOT void deliver_group(struct loop *loop, bool is_any, uint8_t group)
 {
-    while (loop->event_at < loop->event_count) {
-        const struct epoll_event *event = &loop->events[loop->event_at++];
+    for (loop->event_at = 0; loop->event_at < loop->event_count;) {
+        struct epoll_event *event = &loop->events[loop->event_at++];
         struct loop_watch *watch = event->data.ptr;
-        if (watch) { /* NULL: the mailbox's eventfd, or a watch removed in this turn */
+        if (watch && (is_any || watch->group == group)) {
+            event->data.ptr =
+                NULL; /* NULL: delivered, the mailbox's eventfd, or a watch removed in this turn */
             watch->on_event(watch, to_loop_events(event->events));
         }
     }
+}
+
+static HOT void deliver_events(struct loop *loop)
+{
+    if (loop->event_count < GROUP_FROM_EVENTS) {
+        deliver_group(loop, true, 0);
+        loop->event_count = 0;
+        return;
+    }
+    for (uint8_t group = 0; group < LOOP_GROUPS; group++) {
+        deliver_group(loop, false, group);
+    }
+    loop->event_count = 0;
 }
 
 /* Those that ask again meanwhile are called in the next turn. */
@@ -384,7 +402,7 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch)
     int result = epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, &(struct epoll_event){0});
     assert(result == 0);
     (void)result;
-    for (int i = loop->event_at; i < loop->event_count; i++) {
+    for (int i = 0; i < loop->event_count; i++) {
         if (loop->events[i].data.ptr == watch) {
             loop->events[i].data.ptr = NULL;
         }

@@ -21,6 +21,10 @@ struct loop; /* heap */
 
 enum loop_event { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HANGUP = 4, LOOP_AGAIN = 8 };
 
+/* Events of one turn are delivered group by group, so that code that has just run runs again while
+ * the CPU still has it at hand. */
+enum loop_group { LOOP_GROUP_ANSWERS = 0, LOOP_GROUP_REQUESTS, LOOP_GROUPS };
+
 struct loop_watch;
 /* events: bits of enum loop_event. */
 typedef void (*loop_event_fn)(struct loop_watch *watch, unsigned events);
@@ -29,6 +33,7 @@ typedef void (*loop_event_fn)(struct loop_watch *watch, unsigned events);
 struct loop_watch {
     int fd; /* borrowed: the owner closes it after loop_watch_remove() */
     bool is_registered;
+    uint8_t group; /* enum loop_group; set by the owner before or after adding */
     loop_event_fn on_event;
     struct list again; /* on the again list, or self-linked */
 };

@@ -572,6 +572,7 @@ enum err http_conn_open(struct listener *l, int fd)
         free(c);
         return e;
     }
+    c->stream.watch.group = LOOP_GROUP_REQUESTS;
     list_append(&l->conns, &c->link);
     l->conn_count++;
     set_timeout(c, l->conf.idle_timeout_ns);
