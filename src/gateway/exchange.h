@@ -129,7 +129,6 @@ struct exchange {
     char *answer;      /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
     size_t answer_promised;        /* its Content-Length; 0: unknown */
-    size_t answer_promised;        /* its Content-Length; 0: unknown */
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;

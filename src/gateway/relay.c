@@ -3,6 +3,7 @@
 #include "gateway/account.h"
 #include "gateway/call.h"
 #include "gateway/flight.h"
+#include "gateway/keep.h"
 #include "gateway/reply.h"
 
 #include <assert.h>
@@ -48,114 +49,14 @@ static MUST_USE bool answer_append(struct exchange *x, struct slice data)
     return true;
 }
 
-static void stop_storing(struct exchange *x)
-{
-    x->is_storing = false;
-}
-
 /* --- the end of a stream -----------------------------------------------------------------------
  */
-
-static void store_answer(struct exchange *x, enum cache_form form, struct slice payload)
-{
-    struct cache_entry *entry = NULL;
-    struct gateway *g = x->worker->gateway;
-    bool is_whole = x->outcome.finish != CHAT_FINISH_LENGTH &&
-                    x->outcome.finish != CHAT_FINISH_FILTER && !x->outcome.is_error;
-    if (x->is_storing && is_whole && payload.len <= x->conf->cache_entry_max_bytes) {
-        struct cache_entry template = {
-            .form = form,
-            .dialect = (int)x->target->provider->dialect->record,
-            .payload = payload,
-            .provider = x->target->provider->name,
-            .model = x->target->model,
-            .usage = x->outcome.usage,
-            .cost_nusd = x->cost_nusd,
-            .stored_unix_ns = loop_unix_ns(x->worker->loop),
-            .expires_ns = loop_now_ns(x->worker->loop) + x->conf->cache_ttl_ns,
-        };
-        if (cache_put(g->cache, &x->cache_key, &template) == OK && x->flight) {
-            entry = cache_find(g->cache, &x->cache_key, loop_now_ns(x->worker->loop),
-                               loop_unix_ns(x->worker->loop), -1);
-        }
-    }
-    if (x->flight) {
-        flight_done(x, entry);
-        cache_entry_unref(entry);
-    }
-}
-
-/* A translated stream as one neutral answer; it points into itself. */
-struct streamed {
-    struct chat_part part;
-    struct chat_choice choice;
-    struct chat_response response;
-};
-
-static void gather_streamed(const struct exchange *x, struct streamed *out)
-{
-    *out = (struct streamed){
-        .part = {.kind = CHAT_TEXT, .text = dialect_stream_text(x->stream)},
-        .choice = {.parts = &out->part, .part_count = 1, .finish = x->outcome.finish},
-        .response = {.model = x->outcome.model.len ? x->outcome.model : x->target->model,
-                     .choices = &out->choice,
-                     .choice_count = 1,
-                     .usage = x->outcome.usage,
-                     .has_usage = true},
-    };
-}
-
-/* The events as the client had them, with the usage that was hidden from it and the terminal event:
- * hits are rendered anew from these, for any form. */
-static struct slice stored_events(struct exchange *x)
-{
-    const struct chat_response told = {.usage = x->outcome.usage, .has_usage = true};
-    struct text t = text_growing(x->arena);
-    struct slice usage = SLICE_NONE;
-    text_add(&t, slice_of(x->answer, x->answer_len));
-    if (x->body.adds_usage && x->outcome.has_usage) {
-        if (x->client->encode_response(x->arena, &told, NULL, &usage) != OK) {
-            stop_storing(x);
-        }
-        TEXT_ADD(&t, "data: ");
-        text_add(&t, usage);
-        TEXT_ADD(&t, "\n\n");
-    }
-    text_add(&t, slice_of(x->tail, x->tail_len));
-    if (t.is_full) {
-        stop_storing(x);
-    }
-    return text_slice(&t);
-}
-
-/* Entries are in the provider's dialect: what was translated for this client is kept as a whole
- * answer of that dialect. */
-static void store_stream(struct exchange *x)
-{
-    const struct dialect *provider = x->target->provider->dialect;
-    struct streamed s;
-    struct slice payload = SLICE_NONE;
-    if (!x->is_storing) {
-        store_answer(x, CACHE_EVENTS, SLICE_NONE);
-        return;
-    }
-    if (dialect_is_same(x->client, provider)) {
-        payload = stored_events(x);
-        store_answer(x, CACHE_EVENTS, payload);
-        return;
-    }
-    gather_streamed(x, &s);
-    if (provider->encode_response(x->arena, &s.response, NULL, &payload) != OK) {
-        stop_storing(x);
-    }
-    store_answer(x, CACHE_BODY, payload);
-}
 
 static void finish_stream(struct exchange *x)
 {
     struct slice tail = slice_of(x->tail, x->tail_len);
     loop_timer_stop(x->worker->loop, &x->timer);
-    store_stream(x);
+    keep_stream(x);
     x->state = EXCHANGE_REPLYING;
     if (x->conn) {
         http_conn_stream_end(x->conn, &tail, tail.len ? 1 : 0);
@@ -268,7 +169,7 @@ static void flush_gather(struct exchange *x)
         for (size_t i = 0; i < n && x->is_storing; i++) {
             if (x->answer_len + w->gather[i].len > x->conf->cache_entry_max_bytes ||
                 !answer_append(x, w->gather[i])) {
-                stop_storing(x);
+                x->is_storing = false;
             }
         }
     }
@@ -351,7 +252,7 @@ static void render_last(void *ctx, struct text *out)
     struct exchange *x = ctx;
     struct streamed s;
     account(x, RECORD_SUCCESS, 200);
-    gather_streamed(x, &s);
+    keep_gather(x, &s);
     struct own_extras extras = {
         .cost_nusd = x->cost_nusd,
         .latency_ms = (loop_now_ns(x->worker->loop) - x->started_ns) / NS_PER_MS,
@@ -468,7 +369,7 @@ void relay_whole(struct exchange *x)
         return;
     }
     account(x, RECORD_SUCCESS, 200);
-    store_answer(x, CACHE_BODY, body);
+    keep_answer(x, CACHE_BODY, body);
     struct own_extras extras = own_extras_of(x, false);
     struct slice out;
     if (render_whole(x, body, &extras, &out) != OK) {
