@@ -52,9 +52,14 @@ static MUST_USE bool answer_append(struct exchange *x, struct slice data)
 /* --- the end of a stream -----------------------------------------------------------------------
  */
 
+static void begin_stream_reply(struct exchange *x);
+
 static void finish_stream(struct exchange *x)
 {
     struct slice tail = slice_of(x->tail, x->tail_len);
+    if (x->state == EXCHANGE_STAGES) { /* the terminal event is the first that the client gets */
+        begin_stream_reply(x);
+    }
     loop_timer_stop(x->worker->loop, &x->timer);
     keep_stream(x);
     x->state = EXCHANGE_REPLYING;
@@ -528,9 +533,6 @@ static void stream_ended(struct exchange *x, enum err e, const char *action)
     }
     if (e == OK) {
         call_health_end(x, HEALTH_OK, 0);
-        if (x->state == EXCHANGE_STAGES) {
-            begin_stream_reply(x);
-        }
         account(x, RECORD_SUCCESS, 200);
         finish_stream(x);
         return;
