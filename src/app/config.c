@@ -15,6 +15,8 @@ enum {
     ENV_NAME_MIN_BYTES = 6
 };
 
+static const int64_t RETENTION_MIN_NS = 3600 * NS_PER_S;
+
 /* --- report --- */
 
 void config_report_init(struct config_report *report)
@@ -291,6 +293,11 @@ static void check_rows(struct config_build *b)
         config_error(b, b->values[CONF_JOURNAL_SEGMENT].where,
                      "JOURNAL_SEGMENT: accepted: a multiple of 4 KiB");
     }
+    int64_t retention_ns = b->values[CONF_RETENTION].number;
+    if (retention_ns && retention_ns < RETENTION_MIN_NS) { /* a start reads the last minute's */
+        config_error(b, b->values[CONF_RETENTION].where,
+                     "RETENTION: accepted: 0 for ever, or at least 1h");
+    }
 }
 
 static void keep_fixed_row(struct config_build *b, enum config_id id)
@@ -453,6 +460,7 @@ static void set_traffic(struct config_build *b)
     conf->cache_max_bytes = size_of(b, CONF_CACHE_MAX_BYTES);
     conf->cache_entry_max_bytes = size_of(b, CONF_CACHE_ENTRY_MAX_BYTES);
     conf->reserve_wait_ns = number_of(b, CONF_RESERVE_WAIT);
+    conf->retention_ns = number_of(b, CONF_RETENTION);
     conf->attempts_max = (int)number_of(b, CONF_MAX_ATTEMPTS);
     conf->response_max_bytes = size_of(b, CONF_MAX_RESPONSE);
     conf->event_max_bytes = size_of(b, CONF_MAX_EVENT);

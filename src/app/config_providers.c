@@ -313,11 +313,28 @@ static void set_timeouts(struct config_build *b, const struct provider_draft *d,
     (void)config_file_number(b, map, "total", CONFIG_DURATION, &t->total_ns);
 }
 
+/* LOCAL_MODELS, which outranks the file's list. */
+static bool set_models_of_env(struct config_build *b, const struct provider_draft *d,
+                              struct route_provider *p)
+{
+    const struct config_value *list = &b->values[CONF_LOCAL_MODELS];
+    if (!slice_eq(d->name, SLICE("local")) || list->item_count == 0) {
+        return false;
+    }
+    p->models = arena_array(&b->conf->arena, list->item_count, sizeof(*p->models));
+    for (size_t i = 0; i < list->item_count && p->models; i++) {
+        if (list->items[i].len) {
+            p->models[p->model_count++] = keep(b, list->items[i]);
+        }
+    }
+    return true;
+}
+
 static void set_models(struct config_build *b, const struct provider_draft *d,
                        struct route_provider *p)
 {
     const struct yaml_node *list = yaml_get(d->node, "models");
-    if (yaml_is_null(list)) {
+    if (set_models_of_env(b, d, p) || yaml_is_null(list)) {
         return;
     }
     if (list->kind != YAML_LIST) {

@@ -307,6 +307,50 @@ static void the_environment_makes_openai_and_local(void **state)
     load_end(&l);
 }
 
+static void collect_model(void *ctx, struct slice model, struct slice owner)
+{
+    struct text *names = ctx;
+    text_addf(names, "%.*s@%.*s ", SLICE_ARG(model), SLICE_ARG(owner));
+}
+
+static void local_models_are_shown_and_restrict_nothing(void **state)
+{
+    (void)state;
+    struct load l;
+    load_env(&l, (const char *const[]){"LOCAL_BASE_URL=http://127.0.0.1:11434/v1",
+                                       "LOCAL_MODELS=llama3,qwen2.5", NULL});
+    assert_non_null(l.conf);
+    char room[256];
+    struct text names = text_in(room, sizeof(room));
+    route_models(l.conf->routes, collect_model, &names);
+    assert_slice(text_slice(&names), "llama3@local qwen2.5@local ");
+    assert_true(l.conf->providers[0].passes_unknown);
+    struct route_plan plan;
+    struct slice near;
+    assert_int_equal(
+        route_resolve(l.conf->routes, &l.conf->arena, SLICE("not-listed"), &plan, &near), OK);
+    assert_int_equal(plan.count, 1);
+    assert_slice(plan.targets[0].model, "not-listed");
+    load_end(&l);
+}
+
+static void retention_is_off_or_long_enough_for_a_start(void **state)
+{
+    (void)state;
+    struct load l;
+    load_env(&l, (const char *const[]){"RETENTION=90d", NULL});
+    assert_non_null(l.conf);
+    assert_int_equal(l.conf->retention_ns, 90 * NS_PER_DAY);
+    load_end(&l);
+    load_env(&l, (const char *const[]){NULL});
+    assert_int_equal(l.conf->retention_ns, 0);
+    load_end(&l);
+    load_env(&l, (const char *const[]){"RETENTION=59m", NULL});
+    assert_null(l.conf);
+    assert_has(l.errors, "RETENTION: accepted: 0 for ever, or at least 1h");
+    load_end(&l);
+}
+
 static void providers_of_later_versions_are_said_to_be_missing(void **state)
 {
     (void)state;
@@ -507,6 +551,8 @@ int main(void)
         cmocka_unit_test(the_rows_own_name_outranks_its_other_name),
         cmocka_unit_test(near_misses_are_warned_of_and_strangers_left_alone),
         cmocka_unit_test(the_environment_makes_openai_and_local),
+        cmocka_unit_test(local_models_are_shown_and_restrict_nothing),
+        cmocka_unit_test(retention_is_off_or_long_enough_for_a_start),
         cmocka_unit_test(providers_of_later_versions_are_said_to_be_missing),
         cmocka_unit_test(placeholders_are_not_used),
         cmocka_unit_test(proxies_of_both_cases_and_their_exceptions_hold),
