@@ -1,49 +1,59 @@
 #!/usr/bin/env bash
-# `make run`: the gateway on 127.0.0.1:8000 with its data in ./var. When no provider is configured, the simulator plays
-# one, so that the first request works without any key of a provider.
+# `make run`: the gateway on 127.0.0.1:8000 with its data in ./var, unless the environment, .env or gateway.yaml say
+# otherwise. Without a provider the simulator plays one, so that the first request works without any provider's key.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export HOST=${HOST:-127.0.0.1} PORT=${PORT:-8000} DATA_DIR=${DATA_DIR:-./var}
+gateway=build/llm-gateway
+args=()
+[ ! -f gateway.yaml ] || args=(--config gateway.yaml)
+conf=$("$gateway" check --json "${args[@]}" 2>/dev/null) || exec "$gateway" check "${args[@]}" # says what is wrong
+
+setting() { # NAME: its value as the gateway reads it; empty: unset
+    printf '%s' "$conf" | sed -n "s/.*\"$1\":{\"value\":\"\([^\"]*\)\".*/\1/p"
+}
+is_default() { # NAME
+    printf '%s' "$conf" | grep -Eq "\"$1\":\{[^}]*\"origin\":\"default\""
+}
+
 sim_pid=
+trap '[ -z "$sim_pid" ] || kill "$sim_pid" 2>/dev/null || true' EXIT
 
-configured() { # NAME: set in the environment or in .env
-    [ -n "${!1:-}" ] || { [ -f .env ] && grep -Eq "^(export )?$1=.+" .env; }
-}
+! is_default HOST || export HOST=127.0.0.1
+! is_default DRAIN_DELAY || export DRAIN_DELAY=0 # no load balancer is told: Ctrl-C need not wait for one
+host=${HOST:-$(setting HOST)} port=$(setting PORT) data_dir=$(setting DATA_DIR)
+case $host in
+0.0.0.0) host=127.0.0.1 ;;
+::) host="[::1]" ;;
+*:*) host="[$host]" ;;
+esac
 
-stop() {
-    [ -z "$sim_pid" ] || kill "$sim_pid" 2>/dev/null || true
-}
-trap stop EXIT
-
-if ! configured OPENAI_API_KEY && ! configured LOCAL_BASE_URL && [ ! -f gateway.yaml ]; then
-    exec 3< <(exec build/provider-sim --port 0)
+if [[ $conf == *'"providers":[]'* ]]; then
+    exec 3< <(exec build/provider-sim --port 0 --die-with-parent)
     sim_pid=$!
     read -r line <&3
-    sim_port=$(printf '%s' "$line" | grep -oE '[0-9]{4,5}' | head -n 1)
-    export LOCAL_BASE_URL="http://127.0.0.1:$sim_port/v1"
+    LOCAL_BASE_URL=$(grep -oE 'http://[^ ]+' <<<"$line")
+    export LOCAL_BASE_URL
+    ! is_default LOCAL_MODELS || export LOCAL_MODELS=gpt-4o-mini,gpt-4o,text-embedding-3-small
     echo "No provider is configured: the provider simulator plays one, as \`local\` ($LOCAL_BASE_URL)."
-    echo "Set OPENAI_API_KEY or LOCAL_BASE_URL in .env for a real one."
+    echo "For a real one set OPENAI_API_KEY or LOCAL_BASE_URL in .env (see .env.example)."
     echo
 fi
 
-args=()
-[ -f gateway.yaml ] && args=(--config gateway.yaml)
-
-if [ ! -e "$DATA_DIR/llm-gateway.db" ]; then
-    key=$(build/llm-gateway tenant create demo --json | sed -n 's/.*"api_key": *"\([^"]*\)".*/\1/p')
+if [ ! -e "$data_dir/llm-gateway.db" ]; then
+    key=$("$gateway" tenant create demo --json "${args[@]}" | sed -n 's/.*"api_key": *"\([^"]*\)".*/\1/p')
     echo "A tenant \`demo\` was made. Its key is shown this once. Try:"
     echo
-    echo "  curl http://$HOST:$PORT/v1/chat/completions -H 'Authorization: Bearer $key' -H 'Content-Type: application/json' -d '{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'"
-    echo
+    echo "  curl http://$host:$port/v1/chat/completions -H 'Authorization: Bearer $key' -H 'Content-Type: application/json' -d '{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'"
 else
-    echo "Keys were shown when they were made; make another with: build/llm-gateway tenant create NAME"
-    echo
+    echo "Keys were shown when they were made. One more: $gateway tenant create NAME"
 fi
+echo
+echo "Ctrl-C stops it."
 
-build/llm-gateway serve "${args[@]}" &
+"$gateway" serve "${args[@]}" 3<&- &
 gateway_pid=$!
-trap 'kill -TERM "$gateway_pid" 2>/dev/null || true' INT TERM
+trap 'kill -TERM "$gateway_pid" 2>/dev/null || true' INT TERM # it ignores Ctrl-C itself, as a shell's background job
 status=0
 wait "$gateway_pid" || status=$?
 while kill -0 "$gateway_pid" 2>/dev/null; do wait "$gateway_pid" && status=0 || status=$?; done
