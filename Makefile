@@ -1,6 +1,6 @@
 # Front door. The work is CMake's (CMakePresets.json); `make help` lists the targets.
 .DEFAULT_GOAL := all
-.PHONY: all deps run test unit behaviour check format tidy layers asan tsan fuzz bench clean help
+.PHONY: all deps run test unit behaviour check format tidy layers docs asan tsan fuzz bench clean help
 JOBS := $(shell nproc)
 T ?=
 SECONDS_EACH ?= 20
@@ -27,9 +27,11 @@ unit: deps ## the C unit tests (release build)
 behaviour: deps all ## the binary against the simulator, with the official SDK (T=name for one file)
 	@tools/behaviour.sh build/release "$(T)"
 
-check: deps-check layers format tidy ## format, tidy, layers, sizes, cppcheck
+check: deps-check layers format tidy ## format, tidy, layers, sizes, docs, cppcheck
 layers:
-	@tools/check_layers.py && tools/check_sizes.py
+	@tools/check_layers.py && tools/check_sizes.py && tools/gen_docs.py --check
+docs: all ## write docs/config.md, errors.md and metrics.md from their tables
+	@tools/gen_docs.py
 format: ## fails when clang-format would change a file
 	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 tidy:
