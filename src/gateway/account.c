@@ -188,7 +188,7 @@ static enum metric_price price_source(const struct route_target *t)
 
 static void count(struct exchange *x)
 {
-    bool is_answered = x->target && !x->hit && x->status != RECORD_CACHED;
+    bool is_answered = x->target && !x->hit && !x->is_follower && x->status != RECORD_CACHED;
     struct slice provider = x->status == RECORD_CACHED ? SLICE("cached")
                             : is_answered              ? x->target->provider->name
                                                        : SLICE("none");

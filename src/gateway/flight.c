@@ -14,7 +14,6 @@ struct flight {
     struct exchange *leader;
     struct list followers; /* exchange.follow */
     size_t follower_count;
-    bool is_closed; /* the events outgrew the cache's bound: nobody can join any more */
 };
 
 static struct flight *find_flight(const struct worker *w, const struct sha256 *key)
@@ -38,7 +37,7 @@ static bool shares_events(const struct exchange *leader, const struct exchange *
 bool flight_join(struct exchange *x)
 {
     struct flight *f = find_flight(x->worker, &x->cache_key);
-    if (!f || f->is_closed || f->follower_count >= FLIGHT_FOLLOWERS_MAX) {
+    if (!f || f->follower_count >= FLIGHT_FOLLOWERS_MAX) {
         return false;
     }
     x->flight = f;
@@ -103,6 +102,7 @@ static void fail_follower(struct exchange *x, const struct fault *f)
     exchange_fail(x, f, x->state == EXCHANGE_STREAMING ? RECORD_UPSTREAM_CUT : RECORD_ERROR);
 }
 
+/* It stays a follower: what it failed with was not its own call, and is not billed to it. */
 static void leave(struct exchange *x)
 {
     struct flight *f = x->flight;
@@ -110,7 +110,19 @@ static void leave(struct exchange *x)
     assert(f->follower_count > 0);
     f->follower_count--;
     x->flight = NULL;
-    x->is_follower = false;
+}
+
+/* The leader's client left long ago, and now the last follower has too. */
+static void end_orphan(struct exchange *leader)
+{
+    call_cancel(leader);
+    account(leader, RECORD_CLIENT_GONE, 499);
+    exchange_end_detached(leader);
+}
+
+static void on_orphaned(struct loop_timer *timer)
+{
+    end_orphan(CONTAINER_OF(timer, struct exchange, timer));
 }
 
 void flight_events(struct exchange *leader, const struct slice *parts, size_t n)
@@ -128,12 +140,14 @@ void flight_events(struct exchange *leader, const struct slice *parts, size_t n)
         }
         return;
     }
-    if (!f->is_closed) { /* larger than an entry may be: those who followed cannot go on */
-        f->is_closed = true;
-        flight_failed(
-            leader,
-            &(struct fault){.kind = FAULT_OVERLOADED,
-                            .message = SLICE("the shared answer is larger than the cache allows")});
+    /* larger than an entry may be: those who followed cannot go on */
+    flight_failed(leader,
+                  &(struct fault){.kind = FAULT_OVERLOADED,
+                                  .message = SLICE("the shared answer is larger than the cache "
+                                                   "allows")});
+    if (leader->is_leader_gone) { /* nobody reads it; ended when the callback has returned */
+        struct loop *loop = leader->worker->loop;
+        loop_timer_set(loop, &leader->timer, loop_now_ns(loop), on_orphaned);
     }
 }
 
@@ -174,6 +188,7 @@ void flight_done(struct exchange *leader, struct cache_entry *entry)
             end_follower_stream(x, leader);
         } else if (!entry || !relay_entry(x, cache_entry_ref(entry), CACHE_USE_COALESCED)) {
             x->is_storing = false;
+            x->is_follower = false;
             pipeline_resume(x); /* the answer was not storable: a call of its own */
         }
     }
@@ -189,14 +204,7 @@ void flight_failed(struct exchange *leader, const struct fault *fault)
         leave(x);
         fail_follower(x, fault);
     }
-}
-
-/* The leader's client left long ago, and now the last follower has too. */
-static void end_orphan(struct exchange *leader)
-{
-    call_cancel(leader);
-    account(leader, RECORD_CLIENT_GONE, 499);
-    exchange_end_detached(leader);
+    remove_flight(leader->worker, f);
 }
 
 void flight_leave(struct exchange *x)
@@ -209,9 +217,6 @@ void flight_leave(struct exchange *x)
         }
         return;
     }
-    if (f->follower_count) {
-        flight_failed(x, &(struct fault){.kind = FAULT_UPSTREAM,
-                                         .message = SLICE("the shared request was given up")});
-    }
-    remove_flight(x->worker, f);
+    flight_failed(x, &(struct fault){.kind = FAULT_UPSTREAM,
+                                     .message = SLICE("the shared request was given up")});
 }

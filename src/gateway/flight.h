@@ -25,7 +25,8 @@ void flight_events(struct exchange *leader, const struct slice *parts, size_t n)
 /* The leader's answer is complete and (perhaps) in the cache as entry; NULL: it was not storable.
  */
 void flight_done(struct exchange *leader, struct cache_entry *entry);
-/* The leader failed: its followers get the same fault. */
+/* The leader failed, or its answer outgrew the cache: its followers get the same fault, nobody can
+ * join any more, and the leader goes on without a flight. */
 void flight_failed(struct exchange *leader, const struct fault *f);
 /* A follower's queue has drained. */
 void flight_drained(struct exchange *follower);
