@@ -112,9 +112,12 @@ static void cut_live(struct worker *w)
 {
     list_each_safe(node, &w->live) {
         struct exchange *x = CONTAINER_OF(node, struct exchange, link);
+        if ((x->flight && x->is_follower) || x->is_offloaded) {
+            continue; /* its leader's failure is its own; a scan comes back by itself */
+        }
         call_cancel(x);
-        if (x->conn && (x->state == EXCHANGE_STAGES || x->state == EXCHANGE_STREAMING) &&
-            !x->is_offloaded) {
+        if ((x->conn || x->is_leader_gone) &&
+            (x->state == EXCHANGE_STAGES || x->state == EXCHANGE_STREAMING)) {
             exchange_fail(x,
                           &(struct fault){.kind = FAULT_OVERLOADED,
                                           .message = SLICE("The gateway is shutting down.")},
