@@ -217,10 +217,10 @@ void exchange_gone(struct exchange *x)
         http_request_keep(x->rq);
         return;
     }
-    if (x->attempt && flight_has_followers(x)) { /* the call goes on for those who follow */
+    if (flight_has_followers(x)) { /* the call goes on for those who follow, be it in a back-off */
         http_request_keep(x->rq);
         x->is_leader_gone = true;
-        if (x->is_paused) {
+        if (x->is_paused && x->attempt) {
             x->is_paused = false;
             attempt_resume(x->attempt);
         }
