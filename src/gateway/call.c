@@ -196,6 +196,15 @@ static void reply_provider_error(struct exchange *x)
     relay_whole(x);
 }
 
+/* Retry-After in seconds; a date, which no provider sends, counts as absent. */
+static int64_t retry_after_ns(const struct failure *why)
+{
+    enum { RETRY_AFTER_MAX_S = 24 * 3600 };
+    int64_t seconds;
+    bool is_given = slice_to_i64(slice_trim(why->retry_after), &seconds) && seconds > 0;
+    return is_given ? i64_min(seconds, RETRY_AFTER_MAX_S) * NS_PER_S : 0;
+}
+
 static void exhausted(struct exchange *x)
 {
     struct failure *why = &x->failure;
@@ -213,7 +222,9 @@ static void exhausted(struct exchange *x)
         reply_provider_error(x);
         return;
     }
-    struct fault f = {.kind = FAULT_UPSTREAM, .message = why->message};
+    struct fault f = {.kind = FAULT_UPSTREAM,
+                      .message = why->message,
+                      .retry_after_ns = why->is_ours ? 0 : retry_after_ns(why)};
     if (why->error != OK) {
         fault_of_error(x, &f);
     } else if (why->is_ours) {
@@ -257,15 +268,6 @@ static void schedule_round(struct exchange *x)
     x->upstream_ns += wait_ms * NS_PER_MS; /* not our overhead */
     loop_timer_set(x->worker->loop, &x->timer, loop_now_ns(x->worker->loop) + wait_ms * NS_PER_MS,
                    on_backoff_over);
-}
-
-/* Retry-After in seconds; a date, which no provider sends, counts as absent. */
-static int64_t retry_after_ns(const struct failure *why)
-{
-    enum { RETRY_AFTER_MAX_S = 24 * 3600 };
-    int64_t seconds;
-    bool is_given = slice_to_i64(slice_trim(why->retry_after), &seconds) && seconds > 0;
-    return is_given ? i64_min(seconds, RETRY_AFTER_MAX_S) * NS_PER_S : 0;
 }
 
 void call_failed(struct exchange *x, enum health_outcome outcome, const struct failure *why)

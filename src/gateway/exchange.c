@@ -66,16 +66,18 @@ struct slice exchange_keep(struct exchange *x, struct slice s)
     return s.len ? arena_dup(x->arena, s) : SLICE_NONE;
 }
 
-/* The head is out already: only an event can tell the client. */
+/* The head is out already: only an event can tell the client, unless the provider's own has. */
 static void fail_stream(struct exchange *x, const struct fault *f)
 {
     char room[2048];
     struct text event = text_in(room, sizeof(room));
-    x->client->render_stream_fault(f, &event);
+    if (!x->outcome.is_error) {
+        x->client->render_stream_fault(f, &event);
+    }
     struct slice part = text_slice(&event);
     x->state = EXCHANGE_REPLYING;
     if (x->conn) {
-        http_conn_stream_end(x->conn, &part, event.is_full ? 0 : 1);
+        http_conn_stream_end(x->conn, &part, event.is_full || part.len == 0 ? 0 : 1);
     } else {
         exchange_end_detached(x);
     }

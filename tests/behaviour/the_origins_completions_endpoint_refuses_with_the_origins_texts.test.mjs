@@ -103,6 +103,10 @@ describe("the origin's completions endpoint refuses with the origin's texts", ()
         const r = await broken.own("hi");
         assert.equal(r.status, 503);
         assert.deepEqual(await r.json(), { detail: "All providers failed. Last error: the provider's last word" });
+        await broken.sim.reset();
+        await broken.sim.script([{ status: 429, message: "slow down", retry_after: "11", times: 0 }]);
+        const limited = await broken.own("hi");
+        assert.deepEqual([limited.status, limited.headers.get("retry-after")], [503, "11"]);
         await broken.sim.stop("SIGKILL");
         const dead = await broken.own("hi");
         assert.equal(dead.status, 503);
