@@ -14,11 +14,26 @@ static struct quota_spec spec_of(const struct store_policy *p)
     return spec;
 }
 
+/* Tenants come in the order of their last change, so a child may come before its parent: then the
+ * parent's place is made here, without limits until its own row follows. */
+static struct quota_node *parent_of(struct gateway *g, const struct store_tenant *t)
+{
+    struct quota_spec unlimited = {.rate_per_min = -1, .tokens_per_min = -1, .concurrent_max = -1};
+    struct quota_node *parent = id_is_zero(t->parent) ? NULL : limit_node_find(g->limit, t->parent);
+    if (parent || id_is_zero(t->parent)) {
+        return parent;
+    }
+    for (size_t i = 0; i < LIMIT_PERIODS; i++) {
+        unlimited.budget_nusd[i] = -1;
+    }
+    return limit_node_put(g->limit, t->parent, NULL, &unlimited);
+}
+
 static void on_tenant(void *ctx, const struct store_tenant *t)
 {
     struct gateway *g = ctx;
     struct quota_spec spec = spec_of(&t->policy);
-    struct quota_node *parent = id_is_zero(t->parent) ? NULL : limit_node_find(g->limit, t->parent);
+    struct quota_node *parent = parent_of(g, t);
     if (!limit_node_put(g->limit, t->id, parent, &spec)) {
         log_event(g->log, LOG_ERROR, "out of memory for a tenant's limits");
     }
