@@ -32,12 +32,22 @@ static void line_printable(struct text *out, struct slice name, struct slice val
     }
 }
 
+/* A line that did not fit is left out whole: half of one would swallow the next. */
+static void end_line(struct text *out, size_t begin)
+{
+    TEXT_ADD(out, "\r\n");
+    if (out->is_full) {
+        out->len = begin;
+    }
+}
+
 static void line_i64(struct text *out, struct slice name, int64_t value)
 {
+    size_t begin = out->len;
     text_add(out, name);
     TEXT_ADD(out, ": ");
     text_add_i64(out, value);
-    TEXT_ADD(out, "\r\n");
+    end_line(out, begin);
 }
 
 void reply_go_duration(int64_t ns, struct text *out)
@@ -63,10 +73,11 @@ void reply_go_duration(int64_t ns, struct text *out)
 
 static void line_duration(struct text *out, struct slice name, int64_t ns)
 {
+    size_t begin = out->len;
     text_add(out, name);
     TEXT_ADD(out, ": ");
     reply_go_duration(ns, out);
-    TEXT_ADD(out, "\r\n");
+    end_line(out, begin);
 }
 
 void reply_rate_headers(const struct limit_remaining *r, struct text *out)
@@ -150,9 +161,10 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
     line(out, SLICE("x-llm-gateway-cache"), cache_word(x));
     line_i64(out, SLICE("x-llm-gateway-attempts"), x->attempts);
     if (x->state != EXCHANGE_STREAMING && x->is_accounted) {
+        size_t begin = out->len;
         TEXT_ADD(out, "x-llm-gateway-cost-usd: ");
         text_add_usd(out, x->cost_nusd);
-        TEXT_ADD(out, "\r\n");
+        end_line(out, begin);
     }
     line_i64(out, SLICE("x-llm-gateway-overhead-us"),
              i64_max(0, now_ns - x->started_ns - waited_ns) / NS_PER_US);
