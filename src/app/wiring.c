@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -205,7 +206,9 @@ static void hello(struct app *app)
 static void drain(struct app *app)
 {
     struct gateway *g = &app->gateway;
+    pthread_mutex_lock(&app->reload.lock); /* the admin API may be publishing */
     int64_t delay_ns = conf_of(app)->drain_delay_ns;
+    pthread_mutex_unlock(&app->reload.lock);
     atomic_store(&g->is_unready, true);
     log_event(g->log, LOG_INFO, "draining");
     signals_sleep(delay_ns);
@@ -266,6 +269,14 @@ static void tear_down(struct app *app)
     free(app);
 }
 
+/* Large bodies come and go in mappings of their own. Left alone, the allocator raises this bound to
+ * the largest it has seen freed and keeps the holes: twice the memory after a few of them. */
+static void bound_allocator(void)
+{
+    enum { OWN_MAPPING_BYTES = 1 << 20 };
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
+}
+
 /* Keys and prompts must not end up in a core file. */
 static void harden_process(void)
 {
@@ -315,6 +326,9 @@ static int start(struct app *app, struct gateway_conf *conf)
         return complain("start", err_text(e));
     }
     int status = open_ports(app);
+    if (status == 0) {
+        hello(app); /* before there are threads that could publish another configuration */
+    }
     if (status == 0 && start_threads(app) != OK) {
         status = complain("start", "no thread could be made");
     }
@@ -329,6 +343,7 @@ int app_serve(const struct config_sources *sources)
         free(app);
         return complain("start", "out of memory");
     }
+    bound_allocator();
     harden_process();
     if (!reload_init(&app->reload, sources, &app->gateway, &conf)) { /* said what is wrong */
         health_free(app->gateway.health);
@@ -341,7 +356,6 @@ int app_serve(const struct config_sources *sources)
     signals_init();
     int status = start(app, conf);
     if (status == 0) {
-        hello(app);
         serve(app);
     }
     tear_down(app);
