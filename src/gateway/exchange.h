@@ -84,6 +84,7 @@ struct exchange {
     /* admit */
     struct limit_ticket ticket;
     struct limit_remaining remaining;
+    bool has_remaining; /* also of a refused request */
     bool is_admitted; /* the ticket may be settled already */
     int64_t admitted_unix_ns;
 

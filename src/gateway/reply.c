@@ -170,7 +170,7 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
              i64_max(0, now_ns - x->started_ns - waited_ns) / NS_PER_US);
     line(out, SLICE("x-llm-gateway-upstream-request-id"), x->upstream_request_id);
     line_printable(out, SLICE("x-llm-gateway-dropped"), x->body.dropped);
-    if (x->is_admitted) {
+    if (x->has_remaining) {
         reply_rate_headers(&x->remaining, out);
     }
     reply_cors_headers(x->conf, &x->rq->head, out);

@@ -184,6 +184,7 @@ enum stage_result admit_stage(struct exchange *x)
 {
     struct limit_refusal refusal;
     x->action = "checking rate limits";
+    x->has_remaining = true;
     if (!limit_admit(x->worker->gateway->limit, x->who.quota, &x->ticket, &x->remaining,
                      &refusal)) {
         return refuse_limit(x, &refusal);
