@@ -30,13 +30,15 @@ void account_estimate(struct exchange *x)
 void account_abandoned(struct exchange *x)
 {
     if (x->target && x->was_sent) {
-        struct usage input = {.input = estimated_prompt(x)};
+        struct usage used =
+            x->outcome.has_usage ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
         x->abandoned_nusd =
-            i64_add_sat(x->abandoned_nusd, price_cost(&x->target->facts.price, &input));
-        x->abandoned_tokens = i64_add_sat(x->abandoned_tokens, input.input);
-        x->is_estimated = true;
+            i64_add_sat(x->abandoned_nusd, price_cost(&x->target->facts.price, &used));
+        x->abandoned_tokens = i64_add_sat(x->abandoned_tokens, usage_total(&used));
+        x->is_estimated |= !x->outcome.has_usage;
         x->was_sent = false;
     }
+    x->outcome = (struct outcome){0}; /* no answer of it is billed beside */
 }
 
 /* What the provider was asked for, and whether we know what it used. A stream that has begun has

@@ -11,7 +11,8 @@ void account(struct exchange *x, enum record_status status, int http_status);
 
 /* Usage of an answer that reported none, or was cut: our own estimate. */
 void account_estimate(struct exchange *x);
-/* An attempt that was fully sent and then given up: its input is billed. */
+/* An attempt is given up before the client had anything of it: if it was fully sent, its input (or
+ * what it reported) is billed, and nothing else. */
 void account_abandoned(struct exchange *x);
 
 #endif

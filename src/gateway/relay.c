@@ -19,6 +19,18 @@ enum {
  */
 
 /* Room for more bytes in x->answer: by doubling in the arena. */
+/* A large answer has memory of its own, so that a room outgrown is given back at once: what is held
+ * stays within twice what was received. */
+static char *answer_room(struct exchange *x, size_t cap, struct arena *out_large)
+{
+    *out_large = (struct arena){0};
+    if (cap <= ANSWER_TRUSTED_BYTES) {
+        return arena_alloc(x->arena, cap);
+    }
+    arena_init(out_large, NULL, SIZE_MAX); /* bounded by response_max_bytes */
+    return arena_alloc(out_large, cap);
+}
+
 static MUST_USE bool answer_append(struct exchange *x, struct slice data)
 {
     size_t need;
@@ -26,19 +38,22 @@ static MUST_USE bool answer_append(struct exchange *x, struct slice data)
         return false;
     }
     if (need > x->answer_cap) {
+        struct arena large;
         size_t cap =
             x->answer_cap ? x->answer_cap : size_min(x->answer_promised, ANSWER_TRUSTED_BYTES);
         cap = cap ? cap : ANSWER_FIRST_BYTES;
         while (cap < need) {
             cap *= 2;
         }
-        char *bigger = arena_alloc(x->arena, cap);
+        char *bigger = answer_room(x, cap, &large);
         if (!bigger) {
             return false;
         }
         if (x->answer_len) {
             memcpy(bigger, x->answer, x->answer_len);
         }
+        arena_deinit(&x->answer_arena);
+        x->answer_arena = large;
         x->answer = bigger;
         x->answer_cap = cap;
     }
@@ -635,14 +650,15 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     if (is_bad) {
         struct slice why =
             x->outcome.error.len ? x->outcome.error : SLICE("the provider's answer is not usable");
+        bool is_quoted = x->outcome.error.len > 0;
         call_hide_key(x, x->outcome.error);
         x->answer = NULL;
         x->answer_cap = 0;
+        x->was_sent = x->was_sent && x->outcome.has_usage; /* what it reported is what it costs */
+        account_abandoned(x);
         call_failed(x, HEALTH_FAILED,
-                    &(struct failure){.is_set = true,
-                                      .error = E_SYNTAX,
-                                      .message = why,
-                                      .is_quoted = x->outcome.error.len > 0});
+                    &(struct failure){
+                        .is_set = true, .error = E_SYNTAX, .message = why, .is_quoted = is_quoted});
         return;
     }
     call_health_end(x, HEALTH_OK, 0);
