@@ -47,6 +47,7 @@ void exchange_end(struct exchange *x)
     }
     cache_entry_unref(x->hit);
     x->hit = NULL;
+    arena_deinit(&x->answer_arena);
     x->state = EXCHANGE_ENDED;
     list_remove(&x->link);
     w->live_count--;

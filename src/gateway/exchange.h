@@ -85,7 +85,7 @@ struct exchange {
     struct limit_ticket ticket;
     struct limit_remaining remaining;
     bool has_remaining; /* also of a refused request */
-    bool is_admitted; /* the ticket may be settled already */
+    bool is_admitted;   /* the ticket may be settled already */
     int64_t admitted_unix_ns;
 
     /* cache */
@@ -129,6 +129,7 @@ struct exchange {
         answer_detail; /* why the attempt failed, where more is known than the error; arena */
     char *answer;      /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
+    struct arena answer_arena;     /* holds answer when it is large */
     size_t answer_promised;        /* its Content-Length; 0: unknown */
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;

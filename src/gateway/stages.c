@@ -393,6 +393,8 @@ enum stage_result reserve_stage(struct exchange *x)
         .count = 1,
         .first_token_ns = -1,
         .asked_model = slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES),
+        .client_request_id =
+            slice_head(http_head_get(&x->rq->head, FIELD_X_REQUEST_ID), RECORD_TEXT_MAX_BYTES),
         .provider = x->plan.targets[0].provider->name,
         .model = x->plan.targets[0].model,
     };
