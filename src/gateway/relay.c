@@ -208,8 +208,9 @@ static HOT void gather(struct exchange *x, struct slice bytes, struct slice in)
 {
     struct worker *w = x->worker;
     bool is_in_place = bytes.ptr >= in.ptr && bytes.ptr + bytes.len <= in.ptr + in.len;
-    if (!is_in_place && bytes.len > WORKER_COPY_BYTES - w->copy_len) {
-        flush_gather(x);
+    if (w->gather_count == WORKER_GATHER_MAX ||
+        (!is_in_place && bytes.len > WORKER_COPY_BYTES - w->copy_len)) {
+        flush_gather(x); /* before the copy: a flush empties the area */
     }
     if (!is_in_place) {
         if (bytes.len > WORKER_COPY_BYTES) { /* larger than the area: sent alone, at once */
@@ -226,9 +227,6 @@ static HOT void gather(struct exchange *x, struct slice bytes, struct slice in)
         last->len += bytes.len;
         return;
     }
-    if (w->gather_count == WORKER_GATHER_MAX) {
-        flush_gather(x);
-    }
     w->gather[w->gather_count++] = bytes;
 }
 
@@ -236,7 +234,6 @@ static HOT void gather(struct exchange *x, struct slice bytes, struct slice in)
  */
 static enum err hold_tail(struct exchange *x, struct slice bytes)
 {
-    x->is_terminal_seen = true;
     x->tail = bytes.len ? arena_alloc(x->arena, bytes.len) : NULL;
     if (bytes.len && !x->tail) {
         return E_NOMEM;
@@ -245,6 +242,7 @@ static enum err hold_tail(struct exchange *x, struct slice bytes)
         memcpy(x->tail, bytes.ptr, bytes.len);
     }
     x->tail_len = bytes.len;
+    x->is_terminal_seen = true;
     return OK;
 }
 
@@ -481,7 +479,8 @@ static void on_head(void *ctx, const struct http_head *head)
         x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
     if (x->is_answer_stream) {
         if (open_stream(x) != OK) {
-            x->is_answer_stream = false;
+            x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */
+            return;
         }
         arm_keepalive(x, loop_now_ns(x->worker->loop));
         x->last_event_ns = loop_now_ns(x->worker->loop);
@@ -512,7 +511,7 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     x->last_event_ns = loop_now_ns(w->loop);
     w->feeding = data;
     enum err e = dialect_stream_feed(x->stream, data);
-    if (e != OK) {
+    if (e != OK && !x->is_terminal_seen) { /* what follows the terminal event does not matter */
         bool is_quoted = e == E_CANCELLED && x->outcome.error.len > 0;
         call_hide_key(x, x->outcome.error);
         w->gather_count = 0;
