@@ -258,9 +258,10 @@ static void build_head(struct answer *a, const struct content *c, const struct b
         buf_str(&a->head, "\r\n");
     }
     if (fault(b, "head_garbage")) {
+        static const char garbage[] = "\x16\x03\x01\x00\xff garbage\0\xfe\r\n\r\n";
         a->head.len = 0;
         a->id_at = SIZE_MAX;
-        buf_add(&a->head, "\x16\x03\x01\x00\xff garbage\0\xfe\r\n\r\n", 21);
+        buf_add(&a->head, garbage, sizeof(garbage) - 1);
     } else if (fault(b, "head_lf")) {
         strip_cr(&a->head);
         a->id_at = SIZE_MAX;
