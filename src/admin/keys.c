@@ -214,8 +214,10 @@ static void rotate_work(struct admin_job *job, struct store_db *db)
         e = store_key_insert(db, &fresh, &audit);
         if (e == OK) {
             int64_t overlap_s = i64_min(i64_max(form.overlap_s, 0), 365 * 86400);
-            form.key.expires_unix_ns = clock_unix_ns() + overlap_s * NS_PER_S;
-            form.key.is_active = overlap_s > 0;
+            int64_t until_ns = clock_unix_ns() + overlap_s * NS_PER_S;
+            int64_t before_ns = form.key.expires_unix_ns;
+            form.key.expires_unix_ns = before_ns ? i64_min(before_ns, until_ns) : until_ns;
+            form.key.is_active = form.key.is_active && overlap_s > 0; /* a revoked one stays so */
             e = store_key_update(db, &form.key, &audit);
         }
     }
