@@ -267,7 +267,9 @@ void account(struct exchange *x, enum record_status status, int http_status)
     x->status = x->is_leader_gone && status == RECORD_SUCCESS ? RECORD_CLIENT_GONE : status;
     x->http_status = http_status;
     if (!x->is_known) {
-        count_unknown(x);
+        if (http_status == 401) { /* not a client that left, or a model that is not listed */
+            count_unknown(x);
+        }
         write_log(x);
         return;
     }
