@@ -77,8 +77,10 @@ static void fail_stream(struct exchange *x, const struct fault *f)
     }
     struct slice part = text_slice(&event);
     x->state = EXCHANGE_REPLYING;
-    if (x->conn) {
-        http_conn_stream_end(x->conn, &part, event.is_full || part.len == 0 ? 0 : 1);
+    if (x->conn && event.is_full) {
+        http_conn_abort(x->conn); /* without its event the end would look like a clean one */
+    } else if (x->conn) {
+        http_conn_stream_end(x->conn, &part, part.len == 0 ? 0 : 1);
     } else {
         exchange_end_detached(x);
     }
