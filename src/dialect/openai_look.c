@@ -10,6 +10,9 @@ static inline struct slice key_of(const struct span *m)
     return m->is_key_plain ? slice_of(m->key.ptr + 1, m->key.len - 2) : SLICE_NONE;
 }
 
+/* More than any model ever sees; so that sums of what a provider tells cannot overflow. */
+#define TOKENS_TOLD_MAX (INT64_C(1) << 40)
+
 /* A count of tokens: negative and absent are 0; a fraction, which nobody should send, is cut. */
 static int64_t count_of(const struct span *s)
 {
@@ -21,7 +24,8 @@ static int64_t count_of(const struct span *s)
     while (whole < s->value.len && s->value.ptr[whole] >= '0' && s->value.ptr[whole] <= '9') {
         whole++;
     }
-    return whole && slice_to_i64(slice_head(s->value, whole), &value) ? value : 0;
+    bool is_count = whole && slice_to_i64(slice_head(s->value, whole), &value);
+    return is_count ? i64_min(value, TOKENS_TOLD_MAX) : 0;
 }
 
 /* What a usage object says, before it is made canonical. */
