@@ -138,6 +138,10 @@ static void write_record(struct exchange *x)
     ROOM char room[DETAIL_ROOM_BYTES];
     struct text detail = text_in(room, sizeof(room));
     struct ledger_worker *w = x->worker->ledger;
+    if (!w) { /* the journal has been closed */
+        metric_add(&metric_totals(x->worker->metrics)->dropped[METRIC_DROPPED_RECORDS], 1);
+        return;
+    }
     fill_record(x, &r);
     render_detail(x, &detail);
     r.detail = detail.is_full ? SLICE_NONE : text_slice(&detail);

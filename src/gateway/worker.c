@@ -172,6 +172,7 @@ void worker_close(struct worker *w)
     w->port_count = 0;
     upstream_free(TAKE(w->upstream));
     dns_free(TAKE(w->dns));
+    w->ledger = NULL; /* closed next; a scan that comes back later was never admitted */
 }
 
 void worker_deinit(struct worker *w)
