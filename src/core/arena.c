@@ -20,20 +20,24 @@ void arena_pool_init(struct arena_pool *pool)
     *pool = (struct arena_pool){0};
 }
 
-void arena_pool_trim(struct arena_pool *pool, size_t keep)
+size_t arena_pool_trim(struct arena_pool *pool, size_t keep_bytes)
 {
-    while (pool->free_count > keep) {
-        struct arena_block *block = pool->free;
-        pool->free = block->next;
-        pool->free_count--;
-        free(block);
+    size_t before = pool->free_bytes;
+    for (int class = ARENA_CLASSES - 1; class >= 0; class --) {
+        while (pool->free_bytes > keep_bytes && pool->free[class]) {
+            struct arena_block *block = pool->free[class];
+            pool->free[class] = block->next;
+            pool->free_bytes -= block->size;
+            free(block);
+        }
     }
+    return before - pool->free_bytes;
 }
 
 void arena_pool_deinit(struct arena_pool *pool)
 {
     if (pool) {
-        arena_pool_trim(pool, 0);
+        (void)arena_pool_trim(pool, 0);
     }
 }
 
@@ -42,15 +46,27 @@ void arena_init(struct arena *a, struct arena_pool *pool, size_t max_bytes)
     *a = (struct arena){.pool = pool, .max_bytes = max_bytes};
 }
 
+/* The class whose blocks hold size bytes; ARENA_CLASSES: none does. */
+static inline unsigned class_of(size_t size)
+{
+    unsigned class = 0;
+    while (class < ARENA_CLASSES && size > ((size_t)ARENA_BLOCK_BYTES << class)) {
+        class ++;
+    }
+    return class;
+}
+
+/* size is a class's, or larger than all of them. */
 static struct arena_block *take_block(struct arena *a, size_t size)
 {
     struct arena_pool *pool = a->pool;
+    unsigned class = class_of(size);
     struct arena_block *block;
 
-    if (pool && size == ARENA_BLOCK_BYTES && pool->free) {
-        block = pool->free;
-        pool->free = block->next;
-        pool->free_count--;
+    if (pool && class < ARENA_CLASSES && pool->free[class]) {
+        block = pool->free[class];
+        pool->free[class] = block->next;
+        pool->free_bytes -= block->size;
     } else {
         block = malloc(size);
         if (!block) {
@@ -70,12 +86,14 @@ static struct arena_block *take_block(struct arena *a, size_t size)
 static void give_block(struct arena_pool *pool, struct arena_block *block)
 {
     if (pool) {
+        unsigned class = class_of(block->size);
         assert(pool->held_bytes >= block->size);
         pool->held_bytes -= block->size;
-        if (block->size == ARENA_BLOCK_BYTES && pool->free_count < ARENA_POOL_KEEP_BLOCKS) {
-            block->next = pool->free;
-            pool->free = block;
-            pool->free_count++;
+        if (class < ARENA_CLASSES && block->size == (size_t)ARENA_BLOCK_BYTES << class &&
+            pool->free_bytes + block->size <= ARENA_POOL_KEEP_BYTES) {
+            block->next = pool->free[class];
+            pool->free[class] = block;
+            pool->free_bytes += block->size;
             return;
         }
     }
@@ -122,6 +140,11 @@ static COLD void *arena_alloc_slow(struct arena *a, size_t size)
         is_large = true;
         if (!size_add(size, head, &block_size)) {
             return NULL;
+        }
+        unsigned class = class_of(block_size);
+        if (class < ARENA_CLASSES && ((size_t)ARENA_BLOCK_BYTES << class) <=
+                                         a->max_bytes - size_min(a->max_bytes, a->held_bytes)) {
+            block_size = (size_t)ARENA_BLOCK_BYTES << class;
         }
     }
 #endif

@@ -15,22 +15,28 @@
 
 #include <stdarg.h>
 
-enum { ARENA_BLOCK_BYTES = 4096, ARENA_POOL_KEEP_BLOCKS = 4096 };
+enum {
+    ARENA_BLOCK_BYTES =
+        2048,          /* of class 0; each class has blocks twice as large as the one before */
+    ARENA_CLASSES = 5, /* up to 32 KiB; what is larger comes from the heap and goes back to it */
+    ARENA_POOL_KEEP_BYTES = 16 << 20
+};
 
 struct arena_block;
 
-/* A worker's stock of free 4 KiB blocks, and what its arenas hold in all. */
+/* A worker's stock of free blocks by class, and what its arenas hold in all. */
 struct arena_pool {
-    struct arena_block *free;
-    size_t free_count;
+    struct arena_block *free[ARENA_CLASSES];
+    size_t free_bytes;
     size_t held_bytes; /* handed to arenas now; the worker's share of max_inflight_bytes */
 };
 
 void arena_pool_init(struct arena_pool *pool);
 /* Frees the stock. Every arena of the pool must be deinitialised. NULL and zeroed are fine. */
 void arena_pool_deinit(struct arena_pool *pool);
-/* Gives the stock back to the heap down to keep blocks; called from the periodic tick. */
-void arena_pool_trim(struct arena_pool *pool, size_t keep);
+/* Gives the stock back to the heap down to keep_bytes, the largest blocks first; from the periodic
+ * tick. Returns how many bytes went. */
+size_t arena_pool_trim(struct arena_pool *pool, size_t keep_bytes);
 
 struct arena {
     struct arena_pool *pool;    /* borrowed; NULL: straight from the heap */

@@ -1,5 +1,6 @@
 #include "gateway/tick.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 struct refresh_job {
@@ -94,7 +95,10 @@ static void on_tick(struct loop_timer *timer)
     }
     if (now_ns >= w->trim_due_ns) {
         w->trim_due_ns = now_ns + TICK_TRIM_MS * NS_PER_MS;
-        arena_pool_trim(&w->blocks, TICK_KEEP_BLOCKS);
+        if (arena_pool_trim(&w->blocks, TICK_KEEP_BYTES) > TICK_RETURN_BYTES) {
+            (void)malloc_trim(
+                0); /* freed blocks lie scattered: the heap does not shrink by itself */
+        }
     }
     loop_timer_set(w->loop, &w->tick, now_ns + TICK_MS * NS_PER_MS, on_tick);
 }

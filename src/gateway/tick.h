@@ -7,8 +7,9 @@
 enum {
     TICK_MS = 50,
     TICK_DIRECTORY_MS = 250,
-    TICK_TRIM_MS = 5000,
-    TICK_KEEP_BLOCKS = 128,
+    TICK_TRIM_MS = 1000,
+    TICK_KEEP_BYTES = 1 << 20,     /* of a worker's stock of free blocks */
+    TICK_RETURN_BYTES = 256 << 10, /* trimmed at once: worth asking the heap to give pages back */
     TICK_RETAIN_MS = 10000,
     TICK_RETAIN_ROWS = 1000 /* a step, a few ms of the writer; one a tick while more is old */
 };
