@@ -213,7 +213,7 @@ static void rotate_work(struct admin_job *job, struct store_db *db)
         struct store_audit audit = job_audit(job, "key.rotate", job_id_text(job, form.key.id));
         e = store_key_insert(db, &fresh, &audit);
         if (e == OK) {
-            int64_t overlap_s = i64_min(i64_max(form.overlap_s, 0), 365 * 86400);
+            int64_t overlap_s = i64_min(i64_max(form.overlap_s, 0), INT64_C(365) * 86400);
             int64_t until_ns = clock_unix_ns() + overlap_s * NS_PER_S;
             int64_t before_ns = form.key.expires_unix_ns;
             form.key.expires_unix_ns = before_ns ? i64_min(before_ns, until_ns) : until_ns;

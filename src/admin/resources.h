@@ -18,8 +18,8 @@ void keys_patch(struct door *d, struct id tenant, struct id key);
 void keys_delete(struct door *d, struct id tenant, struct id key);
 void keys_rotate(struct door *d, struct id tenant, struct id key);
 
-void requests_get(struct door *d, struct slice id,
-                  const struct auth_who *who); /* who NULL: admin, any tenant's */
+/* who NULL: admin, any tenant's */
+void requests_get(struct door *d, struct slice id_text, const struct auth_who *who);
 void audit_list(struct door *d);
 void explain_get(struct door *d);
 void prices_get(struct door *d);

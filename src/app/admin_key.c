@@ -75,7 +75,7 @@ enum err admin_key_ready(const struct gateway_conf *conf, struct sha256 *out_has
         (void)snprintf(why, why_cap, "%s: %s", path,
                        errno == EPERM
                            ? "others can read it; chmod 600 it, or remove it to get a new key"
-                           : strerror(errno));
+                           : strerrordesc_np(errno));
     }
     secret_wipe(room, sizeof(room));
     return e;

@@ -320,7 +320,7 @@ static enum err take_number(struct walk *w, const struct cli_option *o, const ch
     case CLI_OPT_PERIOD:
     case CLI_OPT_ON_OFF: break;
     }
-    assert(!"the option has no number");
+    assert(false && "the option has no number");
     return E_SYNTAX;
 }
 

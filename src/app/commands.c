@@ -372,7 +372,7 @@ static int end_list(struct command *c, enum err e, const char *none)
 static int list_tenants(struct command *c)
 {
     struct page page = {.c = c};
-    enum err e;
+    enum err e = OK;
     (void)fputs(c->cmd->is_json ? "[" : "", c->out);
     do {
         page.in_page = 0;
@@ -506,7 +506,7 @@ static int list_keys(struct command *c)
 {
     struct page page = {.c = c};
     struct store_tenant t;
-    enum err e;
+    enum err e = OK;
     if (find_tenant(c, c->cmd->operand, &t) != OK) {
         return CLI_EXIT_FAILED;
     }

@@ -189,7 +189,7 @@ static const struct yaml_node *section(struct config_build *b, const char *name,
                                        enum yaml_kind kind)
 {
     const struct yaml_node *node = b->root ? yaml_get(b->root, name) : NULL;
-    if (yaml_is_null(node)) {
+    if (!node || yaml_is_null(node)) {
         return NULL;
     }
     if (node->kind != kind) {

@@ -448,7 +448,7 @@ static void warn_later(struct config_build *b, enum config_id key, const char *n
 void config_build_providers(struct config_build *b)
 {
     const struct yaml_node *map = b->root ? yaml_get(b->root, "providers") : NULL;
-    if (yaml_is_null(map)) {
+    if (!map || yaml_is_null(map)) {
         map = NULL;
     } else if (map->kind != YAML_MAP || map->count > ROUTE_PROVIDERS_MAX - 2) {
         config_error(b, config_place(b, map), "providers: a map of at most %d is expected",

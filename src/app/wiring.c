@@ -153,7 +153,7 @@ static int open_ports(struct app *app)
             const struct listen_conf *l = &conf_of(app)->listen;
             (void)fprintf(
                 stderr, "llm-gateway: cannot listen on %.*s:%d: %s%s\n", SLICE_ARG(l->host),
-                l->port, errno ? strerror(errno) : "the address is not usable",
+                l->port, errno ? strerrordesc_np(errno) : "the address is not usable",
                 errno == EADDRINUSE ? " (another process holds it, perhaps another llm-gateway; "
                                       "see `ss -ltnp`, or choose another PORT)"
                                     : "");

@@ -415,15 +415,14 @@ static bool put_key(struct log_ring *ring, const char *key, size_t value_bytes)
     if (!ring || !ring->line) {
         return false;
     }
-    struct slice name = slice_str(key);
-    size_t len = name.len;
+    size_t len = strlen(key);
     if (len + 4 + value_bytes > line_left(ring)) {
         return false;
     }
     char *to = ring->line + ring->line_len;
     to[0] = ',';
     to[1] = '"';
-    memcpy(to + 2, name.ptr, len);
+    memcpy(to + 2, key, len);
     to[2 + len] = '"';
     to[3 + len] = ':';
     ring->line_len += len + 4;

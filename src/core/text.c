@@ -98,15 +98,21 @@ void text_addf(struct text *t, const char *format, ...)
     va_end(args);
 }
 
+/* Length of the UTF-8 sequence that begins with this byte, or 0: none does. */
+static size_t utf8_length_of_first(uint8_t first)
+{
+    return first < 0x80   ? 1
+           : first < 0xC2 ? 0
+           : first < 0xE0 ? 2
+           : first < 0xF0 ? 3
+           : first < 0xF5 ? 4
+                          : 0;
+}
+
 /* Length of the valid UTF-8 sequence at p, or 0. */
 static size_t utf8_length(const uint8_t *p, size_t left)
 {
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xC2 ? 0
-               : p[0] < 0xE0 ? 2
-               : p[0] < 0xF0 ? 3
-               : p[0] < 0xF5 ? 4
-                             : 0;
+    size_t n = utf8_length_of_first(p[0]);
     if (n == 0 || n > left) {
         return 0;
     }
@@ -163,8 +169,7 @@ void text_add_json_string(struct text *t, struct slice s)
 
 void text_add_json_key(struct text *t, const char *name)
 {
-    char last = t->len ? t->ptr[t->len - 1] : '{';
-    if (last != '{' && last != '[') {
+    if (t->len && t->ptr[t->len - 1] != '{' && t->ptr[t->len - 1] != '[') {
         text_add_char(t, ',');
     }
     text_add_json_string(t, slice_str(name));

@@ -27,9 +27,9 @@ void flight_events(struct exchange *leader, const struct slice *parts, size_t n)
 void flight_done(struct exchange *leader, struct cache_entry *entry);
 /* The leader failed, or its answer outgrew the cache: its followers get the same fault, nobody can
  * join any more, and the leader goes on without a flight. */
-void flight_failed(struct exchange *leader, const struct fault *f);
+void flight_failed(struct exchange *leader, const struct fault *fault);
 /* A follower's queue has drained. */
-void flight_drained(struct exchange *follower);
+void flight_drained(struct exchange *x);
 /* Leaves the flight (follower) or gives it up (leader). */
 void flight_leave(struct exchange *x);
 

@@ -409,11 +409,7 @@ static enum err convert_entry(struct exchange *x, const struct cache_entry *entr
     bool is_events = entry->form == CACHE_EVENTS;
     struct slice body = entry->payload;
     enum err e = OK;
-    if (dialect_is_same(x->client, stored) && is_events && x->ask.is_stream) {
-        is_events =
-            false; /* re-rendered below, so that usage is shown or hidden as this client asked */
-        e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
-    } else if (is_events) {
+    if (is_events) { /* for a stream too: usage is shown or hidden as this client asked, below */
         e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
     }
     if (e != OK) {

@@ -268,6 +268,7 @@ static inline enum err after_value(struct walk *w, struct nest *n)
 }
 
 /* At the first byte of a value or white space before it; ends behind it. */
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): the hot walk, in one piece (26) */
 static HOT enum err value(struct walk *w, unsigned depth_max, struct span *out)
 {
     struct nest nest = {.depth = 0};

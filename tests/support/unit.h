@@ -1,4 +1,5 @@
-/* support/unit.h -- cmocka with the headers it needs before it, in an order no formatter changes. */
+/* support/unit.h -- cmocka with the headers it needs before it, in an order no formatter changes.
+ */
 #ifndef SUPPORT_UNIT_H
 #define SUPPORT_UNIT_H
 
