@@ -34,10 +34,13 @@ int64_t reload_poll_ns(const struct reload *r)
     return r->sources.config_file ? RELOAD_POLL_S * NS_PER_S : 0;
 }
 
-bool reload_is_due(const struct reload *r)
+bool reload_is_due(struct reload *r)
 {
     struct timespec now = time_of(r->sources.config_file);
-    return now.tv_sec != r->file_time.tv_sec || now.tv_nsec != r->file_time.tv_nsec;
+    pthread_mutex_lock(&r->lock); /* the admin API reloads on a thread of the store */
+    struct timespec seen = r->file_time;
+    pthread_mutex_unlock(&r->lock);
+    return now.tv_sec != seen.tv_sec || now.tv_nsec != seen.tv_nsec;
 }
 
 /* Workers take a version up at their next turn, so a busy publisher is free again within moments.

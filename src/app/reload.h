@@ -29,7 +29,7 @@ void reload_deinit(struct reload *r);
 /* How often to look at the file; 0: there is none. */
 int64_t reload_poll_ns(const struct reload *r);
 /* The file's time has changed since it was read. */
-bool reload_is_due(const struct reload *r);
+bool reload_is_due(struct reload *r);
 /* Logs what came of it. why: "SIGHUP". */
 void reload_run(struct reload *r, const char *why);
 /* For struct admin: ctx is the struct reload; out gets errors, or warnings. */

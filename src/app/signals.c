@@ -56,8 +56,11 @@ enum signals_event signals_wait(int64_t timeout_ns)
 
 void signals_sleep(int64_t ns)
 {
-    if (ns > 0) {
-        (void)signals_wait(ns);
+    int64_t until_ns = clock_mono_ns() + ns;
+    for (int64_t left_ns = ns; left_ns > 0; left_ns = until_ns - clock_mono_ns()) {
+        if (signals_wait(left_ns) == SIGNALS_STOP) { /* a SIGHUP does not shorten it */
+            return;
+        }
     }
 }
 
