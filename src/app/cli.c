@@ -506,6 +506,18 @@ static const struct store_policy nothing_given = {.rate_per_min = -1,
                                                   .concurrent_max = -1,
                                                   .budget_nusd = {-1, -1, -1, -1}};
 
+/* The first option before that word that no command knows; NULL: none. */
+static const char *stranger_before(char **argv, const char *word)
+{
+    struct found found;
+    for (size_t i = 1; argv[i] && argv[i] != word; i++) {
+        if (is_option(argv[i]) && !find_option(option_name(argv[i]), CLI_VERB_COUNT, &found)) {
+            return argv[i];
+        }
+    }
+    return NULL;
+}
+
 enum err cli_parse(int argc, char **argv, struct cli_command *out, char *why, size_t why_cap)
 {
     const char *words[VERB_WORDS] = {NULL, NULL};
@@ -521,6 +533,11 @@ enum err cli_parse(int argc, char **argv, struct cli_command *out, char *why, si
     }
     out->wants_help = asks_help(argc, argv);
     enum err e = take_verb(&w, words, count);
+    const char *stranger = e != OK && count > 0 ? stranger_before(argv, words[0]) : NULL;
+    if (stranger) { /* "--prot 80": its value was taken for a command */
+        out->verb = CLI_SERVE;
+        return unknown_option(&w, option_name(stranger));
+    }
     if (e != OK || out->wants_help) {
         if (count == 0) {
             out->verb = CLI_HELP;

@@ -125,7 +125,8 @@ static const struct bad_case bad_lines[] = {
     {"tenant|create|  ", "NAME: \"  \" is not accepted; it takes 1 to 200 bytes, not only spaces",
      CLI_TENANT_CREATE},
     {"tenant|list|--josn", "unknown option --josn; did you mean --json?", CLI_TENANT_LIST},
-    {"--prot|80", "unknown command \"80\"", CLI_HELP}, /* it cannot know what --prot takes */
+    {"--prot|80", "unknown option --prot; did you mean --port?", CLI_SERVE},
+    {"--prot|80|tenant|list", "unknown option --prot; did you mean --port?", CLI_SERVE},
     {"serve|--prot=80", "unknown option --prot; did you mean --port?", CLI_SERVE},
     {"serve|--flux-capacitor", "unknown option --flux-capacitor", CLI_SERVE},
     {"serve|-p", "unknown option -p", CLI_SERVE},
