@@ -117,7 +117,7 @@ static void add_fault(const struct fault *f, struct text *t)
         TEXT_ADD(&message, "All providers failed. Last error: ");
         text_add(&message, slice_head(given, sizeof(room) - message.len));
         given = text_slice(&message);
-    } else if (f->kind == FAULT_RATE_LIMITED && f->limit_value > 0) {
+    } else if (f->kind == FAULT_RATE_LIMITED && f->limit_value > 0 && !f->message.len) {
         text_addf(&message, "Rate limit exceeded. Limit: %lld requests/minute",
                   (long long)f->limit_value);
         given = text_slice(&message);
