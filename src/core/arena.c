@@ -132,11 +132,14 @@ static COLD void *arena_alloc_slow(struct arena *a, size_t size)
     size_t block_size = ARENA_BLOCK_BYTES;
     bool is_large = false;
 
+    if (!a->blocks && a->max_bytes >= 2 * (size_t)ARENA_BLOCK_BYTES) {
+        block_size *= 2; /* the first holds what every request has */
+    }
 #ifdef ARENA_EMULATE
     is_large = true;
     block_size = size + head;
 #else
-    if (size > ARENA_BLOCK_BYTES - head) {
+    if (size > block_size - head) {
         is_large = true;
         if (!size_add(size, head, &block_size)) {
             return NULL;

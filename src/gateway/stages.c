@@ -87,7 +87,8 @@ enum stage_result parse_stage(struct exchange *x)
         return STAGE_WAIT;
     }
     struct fault f = {0};
-    return stage_scanned(x, stage_scan(x, x->arena, &f), &f);
+    /* Beside the body: what forward() needs of it goes when a stream drops the body. */
+    return stage_scanned(x, stage_scan(x, &x->rq->body_arena, &f), &f);
 }
 
 /* --- resolve: model -> candidates and dearest price --------------------------------------------

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sys/mman.h>
 
 enum {
     BATCHES_A_TURN = 8,  /* then the store's jobs get theirs */
@@ -319,6 +320,25 @@ static void touch_ahead(struct lane *lane)
     }
 }
 
+/* Pages that were read need not count as ours: they stay in the page cache. */
+static void forget_read(struct lane *lane)
+{
+    uint32_t generation = position_generation(lane->read);
+    size_t at = position_slot(lane->read) * JOURNAL_SLOT_BYTES;
+    if (!lane->dir.is_mmap || generation < lane->oldest) {
+        return;
+    }
+    size_t from = position_generation(lane->forgotten) == generation
+                      ? position_slot(lane->forgotten) * JOURNAL_SLOT_BYTES
+                      : 0;
+    if (at >= from + LEDGER_TOUCH_AHEAD_BYTES) {
+        at -= at % LEDGER_TOUCH_AHEAD_BYTES;
+        (void)madvise(segment_base(lane_segment(lane, generation)) + from, at - from,
+                      MADV_DONTNEED);
+        lane->forgotten = position(generation, at / JOURNAL_SLOT_BYTES);
+    }
+}
+
 static void sync_lane(struct ledger *l, struct lane *lane)
 {
     uint64_t finished = atomic_load_explicit(&lane->worker.finished, memory_order_acquire);
@@ -387,6 +407,7 @@ void ledger_periodic(void *ctx, struct store_db *db)
         (void)!lane_prepare(l, &l->lanes[i], ready_wanted(&l->lanes[i])); /* logged; next turn */
         touch_ahead(&l->lanes[i]);
         sync_lane(l, &l->lanes[i]);
+        forget_read(&l->lanes[i]);
     }
     if (now_ns < l->retry_ns) {
         return;

@@ -94,6 +94,7 @@ struct lane {
     uint64_t synced;          /* everything before it is durable */
     uint32_t oldest;          /* generation of the oldest segment kept */
     uint64_t touched;         /* published, at the last look */
+    uint64_t forgotten;       /* pages before it are no longer mapped in */
     _Atomic uint64_t drained; /* records in the store */
     _Atomic int64_t free_segments;
     uint64_t batch_records; /* records in the batch being made */
