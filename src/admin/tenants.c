@@ -142,6 +142,10 @@ static void patch_work(struct admin_job *job, struct store_db *db)
         struct store_audit audit = job_audit(job, "tenant.update", job_id_text(job, t.id));
         e = store_tenant_update(db, &t, &audit);
     }
+    if (e == E_CONFLICT) { /* names may be shared: only its place in the tree can be in conflict */
+        job_fail(job, 409, "%s", store_db_error(db));
+        return;
+    }
     if (e != OK) {
         job_fail_err(job, db, e, "Tenant");
         return;
