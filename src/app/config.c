@@ -215,9 +215,19 @@ static enum config_id near_row(struct slice name)
     return best;
 }
 
+static bool is_expanded(const struct config_build *b, struct slice name)
+{
+    for (size_t i = 0; i < b->expanded_count; i++) {
+        if (slice_eq(b->expanded[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void warn_if_near(struct config_build *b, struct slice name, struct slice where)
 {
-    if (name.len < ENV_NAME_MIN_BYTES || is_known_name(name)) {
+    if (name.len < ENV_NAME_MIN_BYTES || is_known_name(name) || is_expanded(b, name)) {
         return;
     }
     enum config_id near = near_row(name);

@@ -47,6 +47,8 @@ struct config_value {
     size_t item_count; /* LIST */
 };
 
+enum { CONFIG_EXPANDED_MAX = 64 };
+
 struct config_build {
     const struct config_sources *src;
     struct health *health;
@@ -57,6 +59,9 @@ struct config_build {
     size_t env_pair_count;
     const char *env_path;
     struct yaml_node *root; /* NULL: no file, or not readable */
+    /* Variables that the file expands: meant, however near to a setting's name. */
+    struct slice expanded[CONFIG_EXPANDED_MAX];
+    size_t expanded_count; /* beyond the bound a warning too many is all that happens */
     struct config_value values[CONF_COUNT];
 };
 

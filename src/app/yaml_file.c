@@ -63,6 +63,9 @@ static bool add_variable(struct reader *r, struct slice inside, const struct yam
     size_t dash = slice_search(inside, SLICE(":-"));
     struct slice name = slice_head(inside, dash);
     struct slice value = config_env(r->b, name);
+    if (r->b->expanded_count < CONFIG_EXPANDED_MAX) {
+        r->b->expanded[r->b->expanded_count++] = scratch_dup(&r->b->scratch, name);
+    }
     if (value.len == 0 && dash == inside.len) {
         config_error(r->b, config_place(r->b, node),
                      "%.*s is not set; write ${%.*s:-default} if it may be absent", SLICE_ARG(name),

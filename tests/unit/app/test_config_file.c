@@ -187,6 +187,21 @@ static void variables_are_expanded(void **state)
     load_end(&l);
 }
 
+static void a_variable_that_the_file_expands_is_no_typing_error(void **state)
+{
+    (void)state;
+    load_write("gateway.yaml", "providers:\n  openai: {keys: [\"${OPENAI_API_KEY_2}\"]}\n");
+    const char *const env[] = {"OPENAI_API_KEY_2=sk-0123456789", "OPENAI_API_KEY_3=sk-0123456789",
+                               NULL};
+    struct load l;
+    load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
+    assert_string_equal(l.errors, "");
+    assert_null(strstr(l.warnings, "OPENAI_API_KEY_2"));
+    assert_has(l.warnings, "OPENAI_API_KEY_3 is not a setting; did you mean OPENAI_API_KEY?");
+    load_end(&l);
+}
+
 /* The environment is above the file, but keys listed there are there on purpose. */
 static void the_environment_overlays_a_provider_of_the_file(void **state)
 {
@@ -295,6 +310,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_is_fine),
         cmocka_unit_test(an_absent_file_is_an_error),
         cmocka_unit_test(variables_are_expanded),
+        cmocka_unit_test(a_variable_that_the_file_expands_is_no_typing_error),
         cmocka_unit_test(the_environment_overlays_a_provider_of_the_file),
         cmocka_unit_test(empty_keys_and_anchors_are_handled),
         cmocka_unit_test(bombs_are_refused_quickly),
