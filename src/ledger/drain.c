@@ -263,7 +263,12 @@ enum err lane_prepare(struct ledger *l, struct lane *lane, uint32_t ready)
 
 static uint32_t ready_wanted(const struct lane *lane)
 {
-    return position_generation(published_of(lane)) > 1 ? LEDGER_READY_BUSY : LEDGER_READY_IDLE;
+    uint64_t published = published_of(lane);
+    if (published == position(1, 0)) {
+        return 0; /* zeroing a segment takes longer than the rest of a start; the first one is there
+                   */
+    }
+    return position_generation(published) > 1 ? LEDGER_READY_BUSY : LEDGER_READY_IDLE;
 }
 
 static void free_oldest(struct lane *lane)
