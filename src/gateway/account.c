@@ -19,11 +19,20 @@ static int64_t estimated_prompt(const struct exchange *x)
     return i64_max(1, tokens_of_bytes(bytes));
 }
 
+/* No more than was asked for and reserved: tokens may be long, and a guess must not overspend. */
+static int64_t estimated_output(const struct exchange *x)
+{
+    int64_t output =
+        i64_max(tokens_of_bytes(x->outcome.output_bytes), x->outcome.output_events > 0);
+    int64_t most;
+    bool is_bounded = x->bound.output_max_tokens >= 0 &&
+                      i64_mul(x->bound.output_max_tokens, i64_max(x->ask.choices, 1), &most);
+    return is_bounded ? i64_min(output, most) : output;
+}
+
 void account_estimate(struct exchange *x)
 {
-    int64_t output = tokens_of_bytes(x->outcome.output_bytes);
-    x->outcome.usage = (struct usage){.input = estimated_prompt(x),
-                                      .output = i64_max(output, x->outcome.output_events > 0)};
+    x->outcome.usage = (struct usage){.input = estimated_prompt(x), .output = estimated_output(x)};
     x->is_estimated = true;
 }
 
