@@ -10,39 +10,59 @@ set -euo pipefail
 
 run_packages="gcc make cmake pkg-config python3 curl ca-certificates libssl-dev libsqlite3-dev libyaml-dev
     libllhttp-dev libyyjson-dev"
-test_packages="libcmocka-dev sqlite3 openssl nodejs"
-check_packages="clang-format clang-tidy cppcheck clang libclang-rt-14-dev"
+test_packages="libcmocka-dev sqlite3 openssl nodejs npm"
+check_packages="clang-format clang-tidy cppcheck clang"
 bench_packages="nginx-light haproxy strace"
+node_min=20 # the behaviour tests' own: Node's test runner with concurrency, and the official package
 
 borrowed="libllhttp-dev libllhttp9.2 libyyjson-dev libyyjson0"
 list=/etc/apt/sources.list.d/llm-gateway-trixie.sources
 pin=/etc/apt/preferences.d/llm-gateway-trixie
 
+# clang's sanitizers and libFuzzer are a package named after its version; clang 14 to 18 and newer all have it.
+clang_runtime() {
+    local version
+    version=$(clang -dumpversion 2>/dev/null | cut -d. -f1) || true
+    [ -n "$version" ] || version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+    [ -z "$version" ] || echo "libclang-rt-$version-dev"
+}
+
 installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
 wanted() {
-    local group package
+    local group
     for group in "$@"; do
         case "$group" in
         run) echo $run_packages ;;
         test) echo $test_packages ;;
-        check)
-            for package in $check_packages; do # clang's runtime is named after its version
-                apt-cache show "$package" >/dev/null 2>&1 && echo "$package"
-            done ;;
+        check) echo $check_packages "$(clang_runtime)" ;;
         bench) echo $bench_packages ;;
         *) echo "deps: unknown group '$group' (run, test, check, bench)" >&2; exit 2 ;;
         esac
-    done | tr ' ' '\n' | sort -u
+    done | tr ' ' '\n' | grep . | sort -u
 }
 
 missing() {
     local package
     for package in $(wanted "$@"); do
-        [ "$package" = nodejs ] && command -v node >/dev/null && continue
-        [ "$package" = nginx-light ] && command -v nginx >/dev/null && continue
+        case "$package" in # another source's package will do
+        nodejs) command -v node >/dev/null && continue ;;
+        npm) command -v npm >/dev/null && continue ;;
+        nginx-light) command -v nginx >/dev/null && continue ;;
+        esac
         installed "$package" || echo "$package"
     done
+}
+
+# Debian 12's and Ubuntu 24.04's own Node is 18. Building, running and `make unit` do not need any.
+say_node_version() {
+    local major
+    case " ${groups[*]} " in *" test "*) ;; *) return 0 ;; esac
+    major=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/') || true
+    [ "${major:-0}" -ge "$node_min" ] || {
+        echo "deps: node here is version ${major:-none}; the behaviour tests (make test, make behaviour) need $node_min or newer." >&2
+        echo "deps: install one from Node's own site; everything else works without." >&2
+    }
 }
 
 # The mirror this system already uses for its release's main component.
@@ -67,7 +87,10 @@ borrow() {
 groups=("$@")
 [ ${#groups[@]} -gt 0 ] || groups=(run test)
 need=$(missing "${groups[@]}" | tr '\n' ' ')
-[ -n "${need// /}" ] || exit 0
+if [ -z "${need// /}" ]; then
+    say_node_version
+    exit 0
+fi
 
 echo "deps: missing packages: $need"
 if [ "$(id -u)" -ne 0 ]; then
@@ -87,6 +110,20 @@ apt-get update -qq || echo "deps: apt-get update failed; trying with the lists t
 if [ "${VERSION_CODENAME:-}" = bookworm ]; then
     case " $need " in *" libllhttp-dev "* | *" libyyjson-dev "*) borrow ;; esac
 fi
+# clang's runtime could not be named before the lists were there; nginx-light is not everywhere.
+need=$(missing "${groups[@]}" | tr '\n' ' ')
+case " $need " in *" nginx-light "*)
+    apt-cache show nginx-light >/dev/null 2>&1 || need=${need/nginx-light/nginx} ;;
+esac
+unknown=
+for package in $need; do
+    apt-cache show "$package" >/dev/null 2>&1 || unknown+=" $package"
+done
+if [ -n "$unknown" ]; then
+    echo "deps: this system's package sources do not have:$unknown" >&2
+    echo "deps: Debian 12 and 13 and Ubuntu 24.04 (with universe) are the systems this is made for." >&2
+    exit 2
+fi
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends $need >/tmp/llm-gateway-deps.$$ 2>&1 || {
     tail -n 20 /tmp/llm-gateway-deps.$$ >&2
@@ -94,3 +131,4 @@ apt-get install -y -qq --no-install-recommends $need >/tmp/llm-gateway-deps.$$ 2
 }
 rm -f /tmp/llm-gateway-deps.$$
 echo "deps: installed"
+say_node_version
