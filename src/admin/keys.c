@@ -210,7 +210,7 @@ static void rotate_work(struct admin_job *job, struct store_db *db)
     if (e == OK) {
         fresh.name = form.key.name;
         fresh.policy = form.key.policy;
-        struct store_audit audit = job_audit(job, "key.rotate", job_id_text(job, form.key.id));
+        struct store_audit audit = job_audit(job, "key.create", job_id_text(job, fresh.id));
         e = store_key_insert(db, &fresh, &audit);
         if (e == OK) {
             int64_t overlap_s = i64_min(i64_max(form.overlap_s, 0), INT64_C(365) * 86400);
@@ -218,6 +218,7 @@ static void rotate_work(struct admin_job *job, struct store_db *db)
             int64_t before_ns = form.key.expires_unix_ns;
             form.key.expires_unix_ns = before_ns ? i64_min(before_ns, until_ns) : until_ns;
             form.key.is_active = form.key.is_active && overlap_s > 0; /* a revoked one stays so */
+            audit = job_audit(job, "key.rotate", job_id_text(job, form.key.id));
             e = store_key_update(db, &form.key, &audit);
         }
     }
