@@ -1,6 +1,7 @@
 # Front door. The work is CMake's (CMakePresets.json); `make help` lists the targets.
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
 .PHONY: all deps run test unit behaviour check format tidy layers docs asan tsan fuzz bench clean help
 JOBS := $(shell nproc)
 T ?=

@@ -15,6 +15,7 @@ fi
 export LLM_GATEWAY_BIN=$PWD/$build/src/app/llm-gateway PROVIDER_SIM_BIN=$PWD/$build/sim/provider-sim
 export ASAN_OPTIONS=${ASAN_OPTIONS:-abort_on_error=1:detect_leaks=1} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+case "$build" in *[at]san) export HARNESS_WAIT_MS=${HARNESS_WAIT_MS:-60000} HARNESS_PATIENCE=${HARNESS_PATIENCE:-6s} ;; esac
 
 cd tests/behaviour
 stamp=node_modules/.installed

@@ -134,7 +134,7 @@ const char *cli_verb_name(enum cli_verb verb)
     case CLI_PRICES: return cli_verbs[verb].word;
     case CLI_VERB_COUNT: break;
     }
-    assert(!"no such verb");
+    assert(false && "no such verb");
     return "";
 }
 

@@ -633,7 +633,7 @@ static command_fn function_of(enum cli_verb verb)
     case CLI_HELP:
     case CLI_VERB_COUNT: break;
     }
-    assert(!"the verb is not one of these commands");
+    assert(false && "the verb is not one of these commands");
     return NULL;
 }
 
