@@ -163,7 +163,9 @@ void text_add_json_string(struct text *t, struct slice s)
         }
         run = ++i;
     }
-    text_add(t, slice_of(s.ptr + run, s.len - run));
+    if (run < s.len) { /* an empty slice may have no address to add to */
+        text_add(t, slice_of(s.ptr + run, s.len - run));
+    }
     text_add_char(t, '"');
 }
 
