@@ -274,6 +274,7 @@ static void tear_down(struct app *app)
 static void bound_allocator(void)
 {
     enum { OWN_MAPPING_BYTES = 1 << 20 };
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet */
     (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_BYTES);
 }
 

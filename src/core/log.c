@@ -422,7 +422,7 @@ static bool put_key(struct log_ring *ring, const char *key, size_t value_bytes)
     char *to = ring->line + ring->line_len;
     to[0] = ',';
     to[1] = '"';
-    memcpy(to + 2, key, len);
+    memcpy(to + 2, key, len); /* NOLINT(bugprone-not-null-terminated-result): bytes of a line */
     to[2 + len] = '"';
     to[3 + len] = ':';
     ring->line_len += len + 4;

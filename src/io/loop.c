@@ -251,8 +251,8 @@ static HOT void deliver_events(struct loop *loop)
         loop->event_count = 0;
         return;
     }
-    for (uint8_t group = 0; group < LOOP_GROUPS; group++) {
-        deliver_group(loop, false, group);
+    for (unsigned group = 0; group < LOOP_GROUPS; group++) {
+        deliver_group(loop, false, (uint8_t)group);
     }
     loop->event_count = 0;
 }
