@@ -37,6 +37,7 @@ static COLD void next_segment(struct ledger_worker *w)
     w->generation = generation;
     w->at = 0;
     w->synced_at = 0;
+    w->wake_at = w->slots / 2;
     /* The segment before is complete: its rest stays empty. */
     atomic_store_explicit(&w->published, position(generation, 0), memory_order_release);
     atomic_store_explicit(&w->finished, position(generation, 0), memory_order_release);
@@ -115,6 +116,10 @@ HOT enum err ledger_open_record(struct ledger_worker *w, const struct usage_reco
 {
     enum err e = append(w, JOURNAL_OPEN, r, w->open_count + 1);
     w->open_count += e == OK;
+    if (w->at >= w->wake_at) { /* half full: do not wait for the interval to make room behind it */
+        w->wake_at = SIZE_MAX;
+        store_wake(w->ledger->store);
+    }
     return e;
 }
 

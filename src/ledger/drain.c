@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 enum {
+    SMALL_SEGMENT_BYTES = 1 << 20,
     BATCHES_A_TURN = 8,  /* then the store's jobs get theirs */
     QUIET_RECORDS = 128, /* fewer a turn: there is time to index rows */
     INDEX_ROWS = 4096    /* a step */

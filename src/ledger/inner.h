@@ -72,6 +72,7 @@ struct ledger_worker {
     size_t open_count; /* closes whose room is reserved */
     int64_t synced_unix_ns;
     size_t synced_at; /* slot at the last page boundary we went to */
+    size_t wake_at;   /* slot from which the writer thread is woken, once a segment */
     struct refusal *refusals;
     size_t refusal_count;
     char *payload; /* JOURNAL_RECORD_MAX_BYTES */
