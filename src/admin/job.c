@@ -146,6 +146,27 @@ bool door_query_i64(struct door *d, const char *name, int64_t min, int64_t max,
     return false;
 }
 
+void job_submit_page(struct door *d, admin_work_fn work, struct id tenant)
+{
+    int64_t limit = 100;
+    struct id after = {0};
+    struct slice cursor = http_query_get(&d->rq->arena, d->rq->head.query, SLICE("after"));
+    if (!door_query_i64(d, "limit", 1, STORE_PAGE_MAX, &limit)) {
+        return;
+    }
+    if (cursor.ptr && !id_parse(cursor, &after)) {
+        door_fail(d, 422, "after: not a cursor");
+        return;
+    }
+    struct admin_job *job = job_new(d, work, false);
+    if (job) {
+        job->tenant = tenant;
+        job->number = limit;
+        job->after = after;
+        job_submit(job);
+    }
+}
+
 struct store_audit job_audit(struct admin_job *job, const char *action, struct slice subject)
 {
     bool is_short = job->body_text.len <= AUDIT_DETAIL_MAX_BYTES;

@@ -33,6 +33,16 @@ struct admin_job {
 struct admin_job *job_new(struct door *d, admin_work_fn work, bool is_write);
 /* Parses the door's body into job->body; false: answered with 422, and the job is gone. */
 bool job_parse_body(struct admin_job *job);
+/* A page being written: how many rows, and the last one's id, which is the next cursor of a full
+ * page. */
+struct job_page {
+    struct admin_job *job;
+    int64_t count;
+    struct id last;
+};
+/* Reads `limit` and `after` from the query and submits a reading job; answers 422 when they are not
+ * valid. */
+void job_submit_page(struct door *d, admin_work_fn work, struct id tenant);
 /* Hands the job to its store thread; answers 503 when the queue is full. */
 void job_submit(struct admin_job *job);
 /* Answers at once without the store, and frees the job. */

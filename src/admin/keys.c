@@ -87,15 +87,9 @@ void keys_create(struct door *d, struct id tenant)
 /* --- list --------------------------------------------------------------------------------------
  */
 
-struct page {
-    struct admin_job *job;
-    int64_t count;
-    struct id last;
-};
-
 static void add_row(void *ctx, const struct store_key *k)
 {
-    struct page *page = ctx;
+    struct job_page *page = ctx;
     if (page->count++) {
         TEXT_ADD(&page->job->out, ",");
     }
@@ -105,7 +99,7 @@ static void add_row(void *ctx, const struct store_key *k)
 
 static void list_work(struct admin_job *job, struct store_db *db)
 {
-    struct page page = {.job = job};
+    struct job_page page = {.job = job};
     struct store_tenant tenant;
     enum err e = store_tenant_get(db, &job->arena, job->tenant, &tenant);
     TEXT_ADD(&job->out, "{\"data\":[");
@@ -123,23 +117,7 @@ static void list_work(struct admin_job *job, struct store_db *db)
 
 void keys_list(struct door *d, struct id tenant)
 {
-    int64_t limit = 100;
-    struct id after = {0};
-    struct slice cursor = http_query_get(&d->rq->arena, d->rq->head.query, SLICE("after"));
-    if (!door_query_i64(d, "limit", 1, STORE_PAGE_MAX, &limit)) {
-        return;
-    }
-    if (cursor.ptr && !id_parse(cursor, &after)) {
-        door_fail(d, 422, "after: not a cursor");
-        return;
-    }
-    struct admin_job *job = job_new(d, list_work, false);
-    if (job) {
-        job->tenant = tenant;
-        job->number = limit;
-        job->after = after;
-        job_submit(job);
-    }
+    job_submit_page(d, list_work, tenant);
 }
 
 /* --- change ------------------------------------------------------------------------------------

@@ -58,15 +58,9 @@ void tenants_create(struct door *d)
 /* --- list, get ---------------------------------------------------------------------------------
  */
 
-struct page {
-    struct admin_job *job;
-    int64_t count;
-    struct id last;
-};
-
 static void add_tenant_row(void *ctx, const struct store_tenant *t)
 {
-    struct page *page = ctx;
+    struct job_page *page = ctx;
     if (page->count++) {
         TEXT_ADD(&page->job->out, ",");
     }
@@ -76,7 +70,7 @@ static void add_tenant_row(void *ctx, const struct store_tenant *t)
 
 static void list_work(struct admin_job *job, struct store_db *db)
 {
-    struct page page = {.job = job};
+    struct job_page page = {.job = job};
     TEXT_ADD(&job->out, "{\"data\":[");
     enum err e = store_tenant_list(db, job->after, (int)job->number, add_tenant_row, &page);
     if (e != OK) {
@@ -90,22 +84,7 @@ static void list_work(struct admin_job *job, struct store_db *db)
 
 void tenants_list(struct door *d)
 {
-    int64_t limit = 100;
-    struct id after = {0};
-    struct slice cursor = http_query_get(&d->rq->arena, d->rq->head.query, SLICE("after"));
-    if (!door_query_i64(d, "limit", 1, STORE_PAGE_MAX, &limit)) {
-        return;
-    }
-    if (cursor.ptr && !id_parse(cursor, &after)) {
-        door_fail(d, 422, "after: not a cursor");
-        return;
-    }
-    struct admin_job *job = job_new(d, list_work, false);
-    if (job) {
-        job->number = limit;
-        job->after = after;
-        job_submit(job);
-    }
+    job_submit_page(d, list_work, (struct id){0});
 }
 
 static void get_work(struct admin_job *job, struct store_db *db)
@@ -194,7 +173,7 @@ void tenants_delete(struct door *d, struct id tenant)
 
 static void add_usage_row(void *ctx, const struct store_usage_row *r)
 {
-    struct page *page = ctx;
+    struct job_page *page = ctx;
     if (page->count++) {
         TEXT_ADD(&page->job->out, ",");
     }
@@ -204,7 +183,7 @@ static void add_usage_row(void *ctx, const struct store_usage_row *r)
 static void usage_work(struct admin_job *job, struct store_db *db)
 {
     struct store_tenant t;
-    struct page page = {.job = job};
+    struct job_page page = {.job = job};
     enum err e = store_tenant_get(db, &job->arena, job->tenant, &t);
     if (e == OK) {
         TEXT_ADD(&job->out, "{");

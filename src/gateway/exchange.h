@@ -22,7 +22,7 @@
 #include "gateway/gateway.h"
 #include "gateway/router.h"
 
-enum { EXCHANGE_ATTEMPTS_LOGGED = 8, EXCHANGE_TAIL_BYTES = 512 };
+enum { EXCHANGE_ATTEMPTS_LOGGED = 8 };
 
 enum exchange_state { EXCHANGE_STAGES = 0, EXCHANGE_STREAMING, EXCHANGE_REPLYING, EXCHANGE_ENDED };
 

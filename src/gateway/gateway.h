@@ -66,8 +66,6 @@ struct worker {
     int64_t drain_deadline_ns;
     int64_t directory_due_ns, trim_due_ns, retain_due_ns; /* of the tick */
     bool is_cut;                                          /* the drain's deadline has passed */
-    bool is_draining; /* finishing: no new requests, stop when none is left */
-    struct log *shared_log;
 };
 
 struct gateway {

@@ -11,8 +11,7 @@
 enum {
     ANSWER_FIRST_BYTES = 2048,
     ANSWER_TRUSTED_BYTES = 64 * 1024,
-    PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
-    COMMENT_BYTES = 16
+    PROVIDER_ERROR_MAX_BYTES = 64 * 1024
 };
 
 /* --- answer bytes ------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ static void on_turn(void *ctx, bool is_idle)
 
 enum err worker_init(struct worker *w, struct gateway *g, size_t index)
 {
-    *w = (struct worker){.gateway = g, .index = index, .shared_log = g->log};
+    *w = (struct worker){.gateway = g, .index = index};
     const struct gateway_conf *conf = atomic_load(&g->conf.current);
     list_init(&w->live);
     arena_pool_init(&w->blocks);
@@ -145,7 +145,6 @@ static void on_drain_timer(struct loop_timer *timer)
 static void on_drain_task(struct loop_task *task)
 {
     struct worker *w = CONTAINER_OF(task, struct worker, drain_task);
-    w->is_draining = true;
     w->drain_deadline_ns = loop_now_ns(w->loop) + versions_current(&w->versions)->drain_ns;
     for (size_t i = 0; i < w->port_count; i++) {
         listener_drain(w->ports[i].listener);
