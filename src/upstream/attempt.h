@@ -23,7 +23,7 @@
 #include "io/tls.h"
 #include "wire/http1.h"
 
-enum { ATTEMPT_PARTS_MAX = 16, UPSTREAM_POOL_KEEP = 64 };
+enum { ATTEMPT_PARTS_MAX = 16 };
 
 /* Where a provider lives. Immutable; belongs to a configuration version, which attempts keep alive.
  */
