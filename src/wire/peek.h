@@ -1,6 +1,5 @@
-/* wire/peek.h -- walks JSON that somebody else checks, in one pass: the events and answers of
- * providers, of which a few members count (docs/decisions/003). The reader enters a container,
- * reads or passes each value, and leaves.
+/* wire/peek.h -- walks JSON that somebody else checks, in one pass: events and answers of
+ * providers, of which a few members count (docs/decisions/003).
  *
  * Whatever the bytes are, nothing is read beyond the end, and every call moves forward or fails. It
  * checks that strings end, brackets match in kind, members have names and commas stand between;
@@ -177,18 +176,19 @@ static inline struct slice peek_pass(struct peek *k)
     return k->at ? slice_of(start, (size_t)(k->at - start)) : SLICE_NONE;
 }
 
-/* A whole number that is not negative, cut down to max; anything else, and what has more than 18
- * digits, is passed and counts as 0; a fraction is cut off. */
+/* A whole number that is not negative, cut down to max; anything else, and what int64 does not
+ * hold, is passed and counts as 0; a fraction is cut off. */
 static inline int64_t peek_count(struct peek *k, int64_t max)
 {
     struct slice text = peek_pass(k);
     int64_t value = 0;
-    size_t i = 0;
-    for (; i < text.len && i < 18 && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
-        value = value * 10 + (text.ptr[i] - '0');
+    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, text.ptr[i] - '0', &value)) {
+            return 0;
+        }
     }
-    bool is_longer = i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9';
-    return is_longer ? 0 : value > max ? max : value;
+    return value > max ? max : value;
 }
 
 /* Behind the outermost container, and nothing but white space follows. */
