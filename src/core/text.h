@@ -9,6 +9,8 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
+#include <assert.h>
+
 struct text {
     char *ptr;
     size_t len;
@@ -51,6 +53,7 @@ static inline void text_add(struct text *t, struct slice s)
 {
     char *at = s.len ? text_reserve(t, s.len) : NULL;
     if (at) {
+        assert(s.ptr);
         memcpy(at, s.ptr, s.len);
     }
 }

@@ -18,34 +18,34 @@ static inline bool is_key(struct slice key, const char *name)
 /* What a member of a delta or message holds: text that was written, or more members that may. */
 enum content { CONTENT_OTHER, CONTENT_TEXT, CONTENT_NESTED, CONTENT_BOTH };
 
-/* By length, so that most names are told from all by one comparison. */
 static HOT enum content content_of(struct slice key)
 {
-    switch (key.len) {
-    case 4: return is_key(key, "text") || is_key(key, "name") ? CONTENT_TEXT : CONTENT_OTHER;
-    case 5:
-        return is_key(key, "input")   ? CONTENT_TEXT
-               : is_key(key, "audio") ? CONTENT_NESTED
-                                      : CONTENT_OTHER;
-    case 6: return is_key(key, "custom") ? CONTENT_NESTED : CONTENT_OTHER;
-    case 7:
-        return is_key(key, "content")   ? CONTENT_BOTH
-               : is_key(key, "refusal") ? CONTENT_TEXT
-                                        : CONTENT_OTHER;
-    case 8:
-        return is_key(key, "thinking")   ? CONTENT_BOTH
-               : is_key(key, "function") ? CONTENT_NESTED
-                                         : CONTENT_OTHER;
-    case 9:
-        return is_key(key, "arguments") || is_key(key, "reasoning") ? CONTENT_TEXT : CONTENT_OTHER;
-    case 10:
-        return is_key(key, "tool_calls")   ? CONTENT_NESTED
-               : is_key(key, "transcript") ? CONTENT_TEXT
-                                           : CONTENT_OTHER;
-    case 13: return is_key(key, "function_call") ? CONTENT_NESTED : CONTENT_OTHER;
-    case 17: return is_key(key, "reasoning_content") ? CONTENT_TEXT : CONTENT_OTHER;
-    default: return CONTENT_OTHER;
+    static const struct {
+        struct slice name;
+        enum content content;
+    } rows[] = {
+        {SLICE_INIT("content"), CONTENT_BOTH},
+        {SLICE_INIT("reasoning_content"), CONTENT_TEXT},
+        {SLICE_INIT("reasoning"), CONTENT_TEXT},
+        {SLICE_INIT("refusal"), CONTENT_TEXT},
+        {SLICE_INIT("tool_calls"), CONTENT_NESTED},
+        {SLICE_INIT("function"), CONTENT_NESTED},
+        {SLICE_INIT("arguments"), CONTENT_TEXT},
+        {SLICE_INIT("name"), CONTENT_TEXT},
+        {SLICE_INIT("text"), CONTENT_TEXT},
+        {SLICE_INIT("thinking"), CONTENT_BOTH},
+        {SLICE_INIT("input"), CONTENT_TEXT},
+        {SLICE_INIT("custom"), CONTENT_NESTED},
+        {SLICE_INIT("audio"), CONTENT_NESTED},
+        {SLICE_INIT("transcript"), CONTENT_TEXT},
+        {SLICE_INIT("function_call"), CONTENT_NESTED},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (slice_eq(key, rows[i].name)) {
+            return rows[i].content;
+        }
     }
+    return CONTENT_OTHER;
 }
 
 /* Bytes of text in a delta or message: its content in whatever form, reasoning, refusal, and tool

@@ -194,7 +194,9 @@ static bool keep_parts(struct http_conn *c, const struct slice *head, size_t hea
         return false;
     }
     for (size_t i = 0, at = 0; copy && i < head_count; at += head[i++].len) {
-        memcpy(copy + at, head[i].ptr, head[i].len);
+        if (head[i].len) {
+            memcpy(copy + at, head[i].ptr, head[i].len);
+        }
     }
     parts[0] = copy ? slice_of(copy, head_len) : SLICE_NONE;
     if (n) {
@@ -326,7 +328,7 @@ static struct conn_bytes *grow_out(struct http_conn *c, size_t more)
 
 /* Copies all but the first skip bytes. */
 static void queue_parts(struct http_conn *c, const struct iovec *iov, int n, size_t skip,
-                             size_t total)
+                        size_t total)
 {
     struct conn_bytes *out = c->out;
     size_t more = total - skip;

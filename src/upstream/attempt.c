@@ -203,7 +203,7 @@ void attempt_connected(struct attempt *a)
 {
     a->state = ATTEMPT_SEND;
     attempt_phase(a, a->request.timeouts.first_byte_ns); /* renewed by each piece that goes out */
-    bool waits = loop_is_busy(a->u->loop); /* for the turn's other writes */
+    bool waits = loop_is_busy(a->u->loop);               /* for the turn's other writes */
     if (!waits) {
         send_parts(a);
     }

@@ -52,7 +52,7 @@ static inline char peek_byte(struct peek *k)
     while (k->at != k->end && (unsigned char)*k->at <= ' ') {
         k->at++;
     }
-    return k->at == k->end ? 0 : *k->at;
+    return k->at == k->end ? '\0' : *k->at;
 }
 
 /* The first quote, backslash or control character from p on, or the end. */
