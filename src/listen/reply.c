@@ -194,7 +194,7 @@ static bool keep_parts(struct http_conn *c, const struct slice *head, size_t hea
         return false;
     }
     for (size_t i = 0, at = 0; copy && i < head_count; at += head[i++].len) {
-        if (head[i].len) {
+        if (head[i].ptr) {
             memcpy(copy + at, head[i].ptr, head[i].len);
         }
     }

@@ -1,10 +1,9 @@
 /* wire/peek.h -- walks JSON that somebody else checks, in one pass: events and answers of
  * providers, of which a few members count (docs/decisions/003).
  *
- * Whatever the bytes are, nothing is read beyond the end, and every call moves forward or fails. It
- * checks that strings end, brackets match in kind, members have names and commas stand between;
- * not what numbers, literals and escapes look like. A failure is remembered (at
- * becomes NULL), so a loop is checked once, at its end.
+ * Whatever the bytes are, nothing is read beyond the end, and every call moves forward or fails: it
+ * checks strings' ends, brackets, names and commas, not numbers, literals and escapes. A failure is
+ * remembered (at becomes NULL), so a loop is checked once, at its end.
  *
  *   struct peek k = peek_open(text);
  *   for (bool more = peek_enter(&k); more; more = peek_more(&k)) {
@@ -52,7 +51,7 @@ static inline char peek_byte(struct peek *k)
     while (k->at != k->end && (unsigned char)*k->at <= ' ') {
         k->at++;
     }
-    return k->at == k->end ? '\0' : *k->at;
+    return (char)(k->at == k->end ? 0 : *k->at);
 }
 
 /* The first quote, backslash or control character from p on, or the end. */
