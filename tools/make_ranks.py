@@ -21,7 +21,7 @@ ENCODINGS = {  # in the order of enum token_encoding
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
 }
-MAGIC = b"GWRANKS1"
+MAGIC = b"GWRANKS2"
 NONE = (1 << 18) - 1  # no token
 EMPTY = (1 << 22) - 1  # the parent of a free slot of the trie
 MIX = 0x9E3779B97F4A7C15
@@ -81,19 +81,22 @@ def token_words(tokens: list, rank: dict):
         yield left | right << 18 | prefix << 36 | len(token) << 54
 
 
-def pair_table(words: list) -> list:
-    """Open addressing by (left, right): token | 14 more bits of the hash << 18; all ones: free."""
+def pair_table(words: list) -> tuple:
+    """Open addressing by (left, right): token | 14 more bits of the hash << 18; all ones: free. And a bit for each hash
+    that occurs, by two more bits of it than the table's."""
     bits = (2 * len(words)).bit_length()
     table = [0xFFFFFFFF] * (1 << bits)
+    seen = bytearray((1 << bits + 2) // 8)
     for token, word in enumerate(words):
         left, right = word & NONE, word >> 18 & NONE
         if word >> 54 > 1:
             h = (left << 18 | right) * MIX & (1 << 64) - 1
             at = h >> 64 - bits
+            seen[h >> 64 - bits - 2 >> 3] |= 1 << (h >> 64 - bits - 2 & 7)
             while table[at] != 0xFFFFFFFF:
                 at = at + 1 & len(table) - 1
             table[at] = token | (h >> 64 - bits - 14 & 0x3FFF) << 18
-    return table
+    return table, bytes(seen)
 
 
 def trie(tokens: list, rank: dict) -> list:
@@ -141,13 +144,13 @@ def tables(files: list) -> bytes:
         tokens = parse(data)
         rank = {token: i for i, token in enumerate(tokens)}
         words = list(token_words(tokens, rank))
-        pairs, slots = pair_table(words), trie(tokens, rank)
+        (pairs, seen), slots = pair_table(words), trie(tokens, rank)
         starts = []
-        for form, values in (("Q", words), ("Q", slots), ("I", pairs)):
+        for form, values in (("Q", words), ("Q", slots), ("I", pairs), ("B", seen)):
             starts.append(128 + len(body))
             body += struct.pack(f"<{len(values)}{form}", *values)
             body += bytes(-len(body) % 64)
-        head += struct.pack("<8I", len(words), len(slots), len(pairs).bit_length() - 1, max(map(len, tokens)), *starts, 0)
+        head += struct.pack("<8I", len(words), len(slots), len(pairs).bit_length() - 1, max(map(len, tokens)), *starts)
     return (MAGIC + struct.pack("<2I", len(files), 128 + len(body)) + head).ljust(128, b"\0") + body
 
 

@@ -133,8 +133,8 @@ static void gemini_image(bool is_third, const struct image_size *size, struct ch
         return;
     }
     if (!size) {
-        out->estimate = 4 * GEMINI_IMAGE_TOKENS;
-        out->upper = TILES_UNKNOWN_MAX * GEMINI_IMAGE_TOKENS;
+        out->estimate = (int64_t)4 * GEMINI_IMAGE_TOKENS;
+        out->upper = (int64_t)TILES_UNKNOWN_MAX * GEMINI_IMAGE_TOKENS;
         out->is_bounded = false;
         return;
     }
@@ -155,7 +155,7 @@ void chat_count_image(const struct chat_counter *c, const struct chat_part *imag
     case CHAT_FAMILY_ANTHROPIC: claude_image(c->is_new, size, out); break;
     case CHAT_FAMILY_GEMINI: gemini_image(c->is_new, size, out); break;
     case CHAT_FAMILY_OTHER:
-        *out = (struct chat_count){OTHER_IMAGE_TOKENS, 4 * OTHER_IMAGE_TOKENS, false};
+        *out = (struct chat_count){OTHER_IMAGE_TOKENS, (int64_t)4 * OTHER_IMAGE_TOKENS, false};
         break;
     }
 }

@@ -238,16 +238,15 @@ static size_t steady(struct bpe *b, struct view *v)
     return ring[pos % BPE_RING].count;
 }
 
-size_t bpe_count(struct bpe *b, const struct piece *piece)
+/* Apart, so that the usual piece, which is one token, does not pay for the room. */
+static __attribute__((noinline)) size_t count_tokens(struct bpe *b, const struct piece *piece)
 {
     ROOM uint8_t room[BPE_ROOM_BYTES];
     ROOM struct trail t;
     struct view v;
-    assert(b->reach <= BPE_REACH);
     view_init(&v, piece, room);
     t.depth = t.pos = t.high = t.sent = 0;
     t.has_dead = false;
-    assert(piece->len > 0);
     if (greedy(b, &v, &t)) {
         while (b->ids && t.sent < t.depth) {
             id_put(b, t.tokens[t.sent++ % BPE_WINDOW]);
@@ -259,4 +258,19 @@ size_t bpe_count(struct bpe *b, const struct piece *piece)
     }
     view_init(&v, piece, room);
     return steady(b, &v);
+}
+
+size_t bpe_count(struct bpe *b, const struct piece *piece)
+{
+    assert(piece->len > 0 && b->reach <= BPE_REACH);
+    if (!piece->is_broken && piece->len <= RANKS_TOKEN_MAX_BYTES) {
+        uint32_t token = ranks_longest(&b->ranks, piece->at, piece->len, &b->steps);
+        if (ranks_len(&b->ranks, token) == piece->len) {
+            if (b->ids) {
+                id_put(b, token);
+            }
+            return 1;
+        }
+    }
+    return count_tokens(b, piece);
 }

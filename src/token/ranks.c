@@ -7,7 +7,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the tables are little-
 
 struct ranks_part {
     uint32_t token_count, trie_len, pair_bits, token_max_bytes;
-    uint32_t tokens_at, trie_at, pairs_at, unused; /* bytes from the start of the block */
+    uint32_t tokens_at, trie_at, pairs_at, seen_at; /* bytes from the start of the block */
 };
 
 struct ranks_head {
@@ -26,7 +26,7 @@ static const void *at(uint32_t bytes)
 
 bool ranks_find(enum token_encoding encoding, struct ranks *out)
 {
-    assert(memcmp(ranks_data.magic, "GWRANKS1", sizeof(ranks_data.magic)) == 0);
+    assert(memcmp(ranks_data.magic, "GWRANKS2", sizeof(ranks_data.magic)) == 0);
     if ((uint32_t)encoding >= ranks_data.encodings) {
         return false;
     }
@@ -35,6 +35,7 @@ bool ranks_find(enum token_encoding encoding, struct ranks *out)
     *out = (struct ranks){.tokens = at(p->tokens_at),
                           .trie = at(p->trie_at),
                           .pairs = at(p->pairs_at),
+                          .seen = at(p->seen_at),
                           .token_count = p->token_count,
                           .trie_len = p->trie_len,
                           .pair_bits = p->pair_bits};

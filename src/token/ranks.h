@@ -22,6 +22,7 @@ struct ranks {
     const uint64_t *tokens;
     const uint64_t *trie;
     const uint32_t *pairs;
+    const uint8_t *seen;
     uint32_t token_count; /* ids are below it, the 256 single bytes first */
     uint32_t trie_len;
     uint32_t pair_bits; /* of the table's length */
@@ -62,6 +63,10 @@ static inline uint32_t ranks_merge(const struct ranks *r, uint32_t left, uint32_
 {
     uint64_t pair = (uint64_t)left << 18 | right;
     uint64_t hash = pair * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t bit = hash >> (64 - r->pair_bits - 2);
+    if (!(r->seen[bit / 8] >> (bit % 8) & 1)) {
+        return RANKS_NONE;
+    }
     uint32_t mask = (UINT32_C(1) << r->pair_bits) - 1;
     uint32_t mark = (uint32_t)(hash >> (64 - r->pair_bits - 14)) & 0x3FFF;
     uint32_t at = (uint32_t)(hash >> (64 - r->pair_bits));
