@@ -23,9 +23,8 @@ static const struct frames frames[] = {
 enum {
     CLAUDE_CALL_TOKENS = 346,     /* the text that explains tools, by LiteLLM's data */
     CLAUDE_CALL_MAX_TOKENS = 600, /* Claude 3's was 530 */
-    SCHEMA_MILLI =
-        600,        /* a schema as OpenAI writes it out, to its JSON: measured on recorded usage */
-    SCHEMA_MOST = 2 /* each fact of it said twice */
+    SCHEMA_MILLI = 600,           /* a schema as OpenAI writes it out, to its JSON: a guess */
+    SCHEMA_MOST = 2               /* each fact of it said twice */
 };
 
 static void add(struct chat_count *sum, struct chat_count c)

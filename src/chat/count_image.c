@@ -21,7 +21,7 @@ enum {
     SOUND_BYTES_PER_S_MIN = 256, /* no codec in use says a second in fewer */
     OPENAI_SOUND_TOKENS_PER_S = 10,
     GEMINI_SOUND_TOKENS_PER_S = 32,
-    PAGE_BYTES = 50000, /* of a PDF, by experience */
+    PAGE_BYTES = 50000, /* of a PDF: a guess */
     PAGE_TOKENS = 2300
 };
 

@@ -4,7 +4,7 @@
  * Exact: the same number as tiktoken's encode_ordinary() (special tokens in a text are ordinary
  * text; what is not UTF-8 reads as U+FFFD). The tables are read-only and shared; nothing is
  * allocated, nothing fails, and the time is linear in the text whatever is in it (token/bpe.h): 1
- * MiB of one letter takes milliseconds. The stack needs about 10 KiB.
+ * MiB of one letter takes milliseconds. The stack needs about 17 KiB.
  *
  * Bounds that need no counting: a text is at most its bytes in tokens, and at least
  * bytes / TOKEN_MAX_BYTES.
