@@ -9,13 +9,10 @@
 
 enum {
     SMALL_SEGMENT_BYTES = 1 << 20,
-    BATCHES_A_TURN = 8,  /* then the store's jobs get theirs */
-    QUIET_RECORDS = 128, /* fewer a turn: there is time to index rows */
-    INDEX_ROWS = 4096    /* a step */
+    BATCHES_A_TURN = 8 /* then the store's jobs get theirs */
 };
 static const int64_t RETRY_MIN_NS = 100 * NS_PER_MS;
 static const int64_t RETRY_MAX_NS = 5 * NS_PER_S;
-static const int64_t INDEX_EVERY_NS = NS_PER_S;
 
 void record_crash(const struct ledger_conf *conf, struct usage_record *r)
 {
@@ -376,16 +373,7 @@ static bool is_caught_up(const struct ledger *l)
     return true;
 }
 
-static void index_rows(struct ledger *l, struct store_db *db, int64_t now_ns, size_t records)
-{
-    if (records < QUIET_RECORDS && now_ns >= l->index_ns) {
-        int64_t moved = 0;
-        l->index_ns = now_ns + INDEX_EVERY_NS;
-        (void)!store_usage_index(db, INDEX_ROWS, &moved); /* tried again in a second */
-    }
-}
-
-static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_records)
+static enum err drain_turn(struct ledger *l, struct store_db *db)
 {
     bool is_more = true;
     enum err e = OK;
@@ -393,7 +381,6 @@ static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_re
         size_t records = 0;
         is_more = false;
         e = drain_once(l, db, &records, &is_more);
-        *out_records += records;
         for (size_t k = 0; e == OK && k < l->conf.workers; k++) {
             e = recycle(l, db, &l->lanes[k]);
         }
@@ -408,7 +395,6 @@ void ledger_periodic(void *ctx, struct store_db *db)
 {
     struct ledger *l = ctx;
     int64_t now_ns = clock_mono_ns();
-    size_t records = 0;
     for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
         (void)!lane_prepare(l, &l->lanes[i], ready_wanted(&l->lanes[i])); /* logged; next turn */
         touch_ahead(&l->lanes[i]);
@@ -418,7 +404,7 @@ void ledger_periodic(void *ctx, struct store_db *db)
     if (now_ns < l->retry_ns) {
         return;
     }
-    if (drain_turn(l, db, &records) != OK) {
+    if (drain_turn(l, db) != OK) {
         drain_failed(l, db, clock_mono_ns());
         return;
     }
@@ -426,7 +412,6 @@ void ledger_periodic(void *ctx, struct store_db *db)
     if (is_caught_up(l)) {
         atomic_store_explicit(&l->caught_up_ns, now_ns, memory_order_relaxed);
     }
-    index_rows(l, db, now_ns, records);
 }
 
 enum err ledger_drain_all(struct ledger *l, struct store_db *db)

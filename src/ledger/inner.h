@@ -124,7 +124,6 @@ struct ledger {
     char *scratch;      /* JOURNAL_SCRATCH_BYTES */
     int64_t retry_ns;   /* monotonic: not before, after the store failed */
     int64_t retry_pause_ns;
-    int64_t index_ns; /* monotonic: next look at rows without indexes */
     bool is_prepare_failing;
 };
 

@@ -118,8 +118,15 @@ void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int 
     d->total_tokens += usage_total(&r->usage) * sign;
     d->cost_nusd += r->cost_nusd * sign;
     d->saved_nusd += r->saved_nusd * sign;
-    if (r->cost_nusd) { /* hits and refusals cost nothing */
-        add_node(g, r->tenant, day, r->cost_nusd * sign);
-        add_node(g, r->key, day, r->cost_nusd * sign);
+}
+
+void usage_groups_sum_nodes(struct usage_groups *g)
+{
+    for (size_t i = 0; i < g->day_count; i++) {
+        const struct usage_day *d = &g->days[i];
+        if (d->cost_nusd) { /* hits and refusals cost nothing */
+            add_node(g, d->first->tenant, d->day, d->cost_nusd);
+            add_node(g, d->first->key, d->day, d->cost_nusd);
+        }
     }
 }

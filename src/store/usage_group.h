@@ -39,6 +39,8 @@ struct usage_groups {
 MUST_USE enum err usage_groups_begin(struct usage_groups *g, size_t records);
 /* sign is 1, or -1 to take a record back. r stays until the groups were written. */
 void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int sign);
+/* Makes nodes of days, once the batch is in. */
+void usage_groups_sum_nodes(struct usage_groups *g);
 void usage_groups_deinit(struct usage_groups *g);
 
 #endif
