@@ -162,8 +162,9 @@ static const char schema_sums[] =
 
 /* A row is written once (docs/decisions/002): requests_data has what differs from request to
  * request and requests_kinds what most requests of a key share, so that a row and its one index
- * entry are short. In both the number of a row begins with its milliseconds, so (kind, seq), which
- * is what idx_requests_kind holds, is (kind, time). */
+ * entry are short. A row's number begins with its milliseconds, so (kind, seq), which is what
+ * idx_requests_kind holds, is (kind, time). Most columns have no type: nothing is converted row by
+ * row. */
 static const char schema_data[] =
     "CREATE TABLE requests_kinds (no INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, "
     "  key_id TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, bits INTEGER NOT NULL, "
@@ -178,12 +179,10 @@ static const char schema_data[] =
     "  overrun INTEGER GENERATED ALWAYS AS ((bits >> 10) & 1) VIRTUAL, "
     "  UNIQUE (tenant_id, key_id, provider, model, bits, attempts, http_status));"
     "CREATE INDEX idx_provider_status_kind ON requests_kinds (provider, status);"
-    "CREATE TABLE requests_data (seq INTEGER PRIMARY KEY, id BLOB, kind INTEGER, "
-    "  created_us INTEGER, input INTEGER, output INTEGER, cost_nusd INTEGER, "
-    "  reserved_nusd INTEGER, latency_us INTEGER, ttft_us INTEGER, cache_read INTEGER, "
-    "  cache_write_5m INTEGER, cache_write_1h INTEGER, reasoning INTEGER, "
-    "  total_reported INTEGER, saved_nusd INTEGER, count INTEGER, asked_model TEXT, "
-    "  reason TEXT, client_request_id TEXT, error TEXT, detail TEXT);"
+    "CREATE TABLE requests_data (seq INTEGER PRIMARY KEY, id BLOB, kind INTEGER, created_us, "
+    "  input, output, cost_nusd, reserved_nusd, latency_us, ttft_us, cache_read, cache_write_5m, "
+    "  cache_write_1h, reasoning, total_reported, saved_nusd, count, asked_model, reason, "
+    "  client_request_id, error, detail);"
     "CREATE INDEX idx_requests_kind ON requests_data (kind);";
 
 static const char schema_data_views[] =

@@ -74,7 +74,7 @@ static COLD enum err meet_existing(struct writer *w, const struct usage_record *
     }
     e = delete_row(w->db, DB_ROW_DELETE, seq);
     if (e == OK) {
-        usage_groups_add(w->groups, old, -1);
+        usage_groups_add(w->groups, old, 0, -1);
         *out_is_done = false;
     }
     return e;
@@ -95,7 +95,7 @@ static COLD enum err insert_slow(struct writer *w, const struct usage_record *r)
         e = usage_rows_insert(w->db, &row, 1);
     }
     if (e == OK && row.is_in) {
-        usage_groups_add(w->groups, r, 1);
+        usage_groups_add(w->groups, r, row.kind, 1);
     }
     return e;
 }
@@ -128,7 +128,7 @@ static enum err insert_rows(struct writer *w, const struct store_batch *batch)
     e = e == OK && n ? usage_rows_insert(w->db, rows, n) : e;
     for (size_t i = 0; e == OK && i < n; i++) {
         if (rows[i].is_in) {
-            usage_groups_add(w->groups, rows[i].record, 1);
+            usage_groups_add(w->groups, rows[i].record, rows[i].kind, 1);
         }
     }
     for (size_t i = 0; e == OK && i < n; i++) { /* after all others: one may be there twice */
