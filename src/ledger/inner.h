@@ -3,7 +3,7 @@
  *   worker (append.c)                              writer thread (drain.c)
  *   takes segments from the ring      <-ring-----  prepares, recycles, pushes
  *   fills slots, publishes            --published->  reads up to it, writes batches
- *   moves to a page boundary          --finished-->  makes pages before it durable
+ *   moves to a page boundary          --finished-->  makes what is before it durable
  *
  * Positions are generation << 32 | slot; generations count from 1.
  */
@@ -90,12 +90,13 @@ struct lane {
     struct segment_dir dir;
     struct segment *segments; /* segments_max; owned */
     size_t segments_max;
-    uint64_t read;            /* everything before it is in the store */
-    uint64_t ahead;           /* read, if the batch being made is written */
-    uint64_t synced;          /* everything before it is durable */
-    uint32_t oldest;          /* generation of the oldest segment kept */
-    uint64_t touched;         /* published, at the last look */
-    uint64_t forgotten;       /* pages before it are no longer mapped in */
+    uint64_t read;      /* everything before it is in the store */
+    uint64_t ahead;     /* read, if the batch being made is written */
+    uint64_t synced;    /* everything before it is durable, here or in the database */
+    uint32_t oldest;    /* generation of the oldest segment kept */
+    uint64_t touched;   /* published, at the last look */
+    uint64_t forgotten; /* pages before it are no longer mapped in */
+    int64_t busy_ns;    /* monotonic: of the last busy turn while pages are kept mapped; or 0 */
     _Atomic uint64_t drained; /* records in the store */
     _Atomic int64_t free_segments;
     uint64_t batch_records; /* records in the batch being made */
@@ -118,11 +119,10 @@ struct ledger {
     struct openmap opens;
     struct usage_record *closed;
     size_t closed_count;
-    struct open_place *opened;
-    size_t opened_count;
-    struct arena texts; /* of the batch being made */
-    char *scratch;      /* JOURNAL_SCRATCH_BYTES */
-    int64_t retry_ns;   /* monotonic: not before, after the store failed */
+    size_t opened_count; /* open records in the batch being made */
+    struct arena texts;  /* of the batch being made */
+    char *scratch;       /* JOURNAL_SCRATCH_BYTES */
+    int64_t retry_ns;    /* monotonic: not before, after the store failed */
     int64_t retry_pause_ns;
     bool is_prepare_failing;
 };

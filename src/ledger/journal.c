@@ -144,6 +144,15 @@ static void take_numbers(struct reader *in, struct usage_record *r)
     r->count = take_number(in);
 }
 
+bool journal_peek_id(struct slice payload, struct id *out)
+{
+    if (payload.len < JOURNAL_IDS_BYTES + 2) {
+        return false;
+    }
+    memcpy(out, payload.ptr, sizeof(*out));
+    return true;
+}
+
 bool journal_decode(struct slice payload, struct usage_record *out)
 {
     if (payload.len < JOURNAL_IDS_BYTES + 2) {
