@@ -271,14 +271,36 @@ enum err lane_prepare(struct ledger *l, struct lane *lane, uint32_t ready)
     return OK;
 }
 
-static uint32_t ready_wanted(const struct lane *lane)
+/* One, and as many more as a second fills at the pace of late: making one costs 2,048 writes. */
+static uint32_t ready_wanted(const struct ledger *l, const struct lane *lane)
 {
     uint64_t published = published_of(lane);
     if (published == position(1, 0)) {
         return 0; /* zeroing a segment takes longer than the rest of a start; the first one is there
                    */
     }
-    return position_generation(published) > 1 ? LEDGER_READY_BUSY : LEDGER_READY_IDLE;
+    if (position_generation(published) == 1) {
+        return LEDGER_READY_IDLE;
+    }
+    uint64_t filled_a_second = lane->pace_bytes / l->conf.segment_bytes;
+    return filled_a_second < LEDGER_READY_BUSY - LEDGER_READY_IDLE
+               ? LEDGER_READY_IDLE + (uint32_t)filled_a_second
+               : LEDGER_READY_BUSY;
+}
+
+/* Bytes a second since the last look; what is lower than before lowers it slowly. */
+static void note_pace(const struct ledger *l, struct lane *lane, int64_t now_ns)
+{
+    uint64_t published = published_of(lane);
+    uint64_t segments = position_generation(published) - position_generation(lane->paced);
+    int64_t slots = (int64_t)(segments * (l->conf.segment_bytes / JOURNAL_SLOT_BYTES)) +
+                    (int64_t)position_slot(published) - (int64_t)position_slot(lane->paced);
+    int64_t elapsed_us = i64_max((now_ns - lane->paced_ns) / NS_PER_US, 1);
+    uint64_t pace = (uint64_t)slots * JOURNAL_SLOT_BYTES * 1000000 / (uint64_t)elapsed_us;
+    uint64_t before = lane->pace_bytes - lane->pace_bytes / 8;
+    lane->pace_bytes = pace > before ? pace : before;
+    lane->paced = published;
+    lane->paced_ns = now_ns;
 }
 
 static void free_oldest(struct lane *lane)
@@ -478,15 +500,16 @@ static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_re
 static void prepare_lanes(struct ledger *l, uint32_t ready_max)
 {
     for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
-        uint32_t wanted = ready_wanted(&l->lanes[i]);
+        uint32_t wanted = ready_wanted(l, &l->lanes[i]);
         (void)!lane_prepare(l, &l->lanes[i], wanted < ready_max ? wanted : ready_max);
         /* logged; next turn */
     }
 }
 
-static void touch_lanes(struct ledger *l)
+static void touch_lanes(struct ledger *l, int64_t now_ns)
 {
     for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
+        note_pace(l, &l->lanes[i], now_ns);
         touch_ahead(&l->lanes[i]);
     }
 }
@@ -510,7 +533,7 @@ void ledger_periodic(void *ctx, struct store_db *db)
     size_t records = 0;
     bool is_trying = now_ns >= l->retry_ns;
     prepare_lanes(l, LEDGER_READY_IDLE);
-    touch_lanes(l);
+    touch_lanes(l, now_ns);
     bool is_drained = is_trying && drain_turn(l, db, &records) == OK;
     if (is_trying && !is_drained) {
         drain_failed(l, db, clock_mono_ns());

@@ -127,7 +127,8 @@ static enum err lane_init(struct ledger *l, size_t index)
                                      l->conf.is_mmap};
     lane->segments_max = n;
     lane->oldest = 1;
-    lane->read = lane->ahead = lane->synced = lane->touched = position(1, 0);
+    lane->read = lane->ahead = lane->synced = lane->touched = lane->paced = position(1, 0);
+    lane->paced_ns = clock_mono_ns();
     atomic_init(&w->published, position(1, 0));
     atomic_init(&w->finished, position(1, 0));
     w->ledger = l;
