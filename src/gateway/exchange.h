@@ -102,6 +102,7 @@ struct exchange {
     /* reserve */
     bool is_open_recorded;
     int64_t reserve_until_ns; /* waits for others' reservations till then; 0: not waiting */
+    bool is_tightened;        /* the prompt's tokens were counted, or cannot be */
 
     /* call */
     struct route_tried tried;

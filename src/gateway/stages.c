@@ -1,5 +1,6 @@
 /* gateway/stages.c -- the adapters between the exchange and the folders that decide. */
 #include "cache/fingerprint.h"
+#include "chat/count.h"
 #include "gateway/account.h"
 #include "gateway/ask_offload.h"
 #include "gateway/call.h"
@@ -9,7 +10,12 @@
 
 #include <assert.h>
 
-enum { RESERVE_RETRY_MS = 20 };
+enum {
+    RESERVE_RETRY_MS = 20,
+    TIGHTEN_MAX_BYTES = 32768, /* counting takes some 10 ns a byte on the worker */
+    TIGHTEN_MARGIN_SHARE = 16,
+    TIGHTEN_MARGIN_TOKENS = 64
+};
 
 static enum stage_result refuse(struct exchange *x, const struct fault *f,
                                 enum record_status status)
@@ -367,6 +373,58 @@ static bool waits_for_reservations(struct exchange *x, const struct limit_refusa
     return true;
 }
 
+/* The most that any target would bill for the prompt, by its own tokenizer and with a margin for
+ * templates that are not published; -1: not bounded so. Tools are left to the bytes. */
+static int64_t counted_prompt(const struct exchange *x)
+{
+    int64_t most = 0;
+    if (x->ask.neutral->tool_count || x->ask.neutral->format != CHAT_FORMAT_DEFAULT) {
+        return -1;
+    }
+    for (size_t i = 0; i < x->plan.count; i++) {
+        struct slice model = x->plan.targets[i].model;
+        struct chat_counter counter;
+        struct chat_count count;
+        chat_counter_init(&counter, chat_family_of_model(model), model);
+        chat_count_prompt(&counter, x->ask.neutral, &count);
+        if (!counter.is_exact || !count.is_bounded) {
+            return -1;
+        }
+        most = i64_max(most, count.upper);
+    }
+    return most + most / TIGHTEN_MARGIN_SHARE + TIGHTEN_MARGIN_TOKENS;
+}
+
+/* A prompt is at most its bytes in tokens, which is some four times too many for prose. Where that
+ * bound is refused the tokens are counted, once. True: the bound is lower now. */
+static COLD bool tighten(struct exchange *x)
+{
+    struct fault ignored = {0};
+    bool is_countable = !x->is_tightened && x->route->op == CHAT_OP_CHAT && token_has_ranks() &&
+                        x->ask.prompt_max_tokens > 0 && x->rq->body.len <= TIGHTEN_MAX_BYTES;
+    x->is_tightened = true;
+    if (!is_countable ||
+        (!x->ask.neutral && x->client->decode_request(x->arena, &x->ask, &ignored) != OK)) {
+        return false;
+    }
+    int64_t counted = counted_prompt(x);
+    if (counted < 0 || counted >= x->ask.prompt_max_tokens) {
+        return false;
+    }
+    x->ask.prompt_max_tokens = counted;
+    route_bound(&x->plan, &x->ask, &x->bound);
+    return true;
+}
+
+/* Under the bytes' bound, or, when that is refused, under the counted one. */
+static bool reserve(struct exchange *x, struct limit_refusal *refusal)
+{
+    struct limit *limit = x->worker->gateway->limit;
+    return limit_reserve(limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, refusal) ||
+           (tighten(x) &&
+            limit_reserve(limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, refusal));
+}
+
 enum stage_result reserve_stage(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
@@ -375,7 +433,7 @@ enum stage_result reserve_stage(struct exchange *x)
     if ((x->bound.is_unknown_price || x->bound.is_unbounded) && has_hard_budget(x)) {
         return refuse_unbounded(x);
     }
-    if (!limit_reserve(g->limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, &refusal)) {
+    if (!reserve(x, &refusal)) {
         if (waits_for_reservations(x, &refusal)) {
             return STAGE_WAIT;
         }
