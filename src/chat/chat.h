@@ -70,7 +70,8 @@ enum chat_tool_choice {
     CHAT_CHOICE_NAMED
 };
 enum chat_thinking {
-    CHAT_THINKING_DEFAULT,
+    CHAT_THINKING_DEFAULT, /* a reasoning_effort, where given, asks for it */
+    CHAT_THINKING_UNSAID,  /* the model's own way; a reasoning_effort is about the whole answer */
     CHAT_THINKING_OFF,
     CHAT_THINKING_BUDGET,  /* thinking_budget tokens of it */
     CHAT_THINKING_ADAPTIVE /* as much as the model finds right; reasoning_effort may guide it */

@@ -2,7 +2,7 @@
 
 #include "dialect/stream.h"
 
-static const struct dialect *const providers[] = {&dialect_openai};
+static const struct dialect *const providers[] = {&dialect_openai, &dialect_anthropic};
 
 const struct dialect *dialect_find(struct slice name)
 {

@@ -2,6 +2,8 @@
 #include "dialect/stream.h"
 #include "wire/spans.h"
 
+enum { DROPPED_MAX_BYTES = 4096 }; /* a peer may name as many as its body holds */
+
 static bool has_name(struct slice list, struct slice name)
 {
     while (list.len) {
@@ -16,7 +18,11 @@ static bool has_name(struct slice list, struct slice name)
 
 void drop_name(struct text *list, struct slice name)
 {
-    if (name.len == 0 || has_name(text_slice(list), name)) {
+    if (list->len > DROPPED_MAX_BYTES) {
+        name = SLICE("...");
+    }
+    if (name.len == 0 || slice_ends(text_slice(list), SLICE(",...")) ||
+        has_name(text_slice(list), name)) {
         return;
     }
     if (list->len) {

@@ -52,6 +52,7 @@ static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part 
 {
     part->kind = CHAT_FILE;
     part->file_id = json_get_string(file, "file_id");
+    part->provider = part->file_id.len ? SLICE("openai") : SLICE_NONE;
     part->name = json_get_string(file, "filename");
     struct slice data = json_get_string(file, "file_data");
     if (data.len) {

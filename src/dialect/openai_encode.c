@@ -110,6 +110,12 @@ static void add_audio(struct encoder *e, const struct chat_part *p)
     TEXT_ADD(t, "}}");
 }
 
+/* A file that was given to OpenAI before; ids of other providers say nothing there. */
+static bool has_own_file(const struct chat_part *p)
+{
+    return p->file_id.len && (!p->provider.len || slice_eq(p->provider, SLICE("openai")));
+}
+
 static void add_file(struct encoder *e, const struct chat_part *p)
 {
     struct text *t = &e->t;
@@ -117,7 +123,7 @@ static void add_file(struct encoder *e, const struct chat_part *p)
     write_string(t, "type", SLICE("file"));
     text_add_json_key(t, "file");
     TEXT_ADD(t, "{");
-    write_string_if(t, "file_id", p->file_id);
+    write_string_if(t, "file_id", has_own_file(p) ? p->file_id : SLICE_NONE);
     write_string_if(t, "filename", p->name.len || !p->data.len ? p->name : SLICE("document.pdf"));
     if (p->data.len) {
         add_data_url(t, "file_data", p);
@@ -135,7 +141,7 @@ static bool is_content(const struct chat_part *p)
     case CHAT_REFUSAL:
     case CHAT_AUDIO: return true;
     case CHAT_IMAGE: return p->url.len || p->data.len;
-    case CHAT_FILE: return p->data.len || p->text.len || p->file_id.len || p->part_count;
+    case CHAT_FILE: return p->data.len || p->text.len || has_own_file(p) || p->part_count;
     case CHAT_THINKING:
     case CHAT_TOOL_CALL:   /* beside the content */
     case CHAT_TOOL_RESULT: /* a message of its own */
@@ -157,7 +163,7 @@ static void drop_foreign(struct encoder *e, const struct chat_part *parts, size_
         } else if (p->kind == CHAT_IMAGE && !is_content(p)) {
             drop(e, "image.file_id");
         } else if (p->kind == CHAT_FILE && !is_content(p)) {
-            drop(e, "document.url");
+            drop(e, p->file_id.len ? "document.file_id" : "document.url");
         } else if (p->cache_marker.len && !keeps_marker(e, p)) {
             drop(e, "cache_control");
         }
