@@ -367,7 +367,8 @@ static bool is_system_turn(const struct anthropic_writer *w, size_t i)
 {
     const struct chat_request *r = w->r;
     const struct chat_message *m = &r->messages[i];
-    bool is_placed = i > 0 && is_users(&r->messages[i - 1]) && is_sendable(&r->messages[i - 1]) &&
+    bool is_placed = is_system(m) && i > 0 && is_users(&r->messages[i - 1]) &&
+                     is_sendable(&r->messages[i - 1]) &&
                      (i + 1 == r->message_count || r->messages[i + 1].role == CHAT_ASSISTANT);
     for (size_t k = 0; k < m->part_count; k++) {
         is_placed = is_placed && m->parts[k].kind == CHAT_TEXT;
