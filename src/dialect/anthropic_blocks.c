@@ -43,6 +43,9 @@ struct slice anthropic_extras(struct anthropic_decoder *d, yyjson_val *obj,
     struct text t = text_growing(d->arena);
     size_t i, max;
     yyjson_val *key, *v;
+    if (!yyjson_obj_size(obj)) {
+        return SLICE_NONE;
+    }
     yyjson_obj_foreach(obj, i, max, key, v)
     {
         struct slice name = json_string(key);

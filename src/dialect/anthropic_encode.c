@@ -131,6 +131,8 @@ static bool is_pdf(struct slice media_type)
     return slice_eq(media_type, SLICE("application/pdf"));
 }
 
+static bool has_sendable(const struct chat_part *parts, size_t count);
+
 /* The name under which the part is missed, or NULL: it can be sent. Blank texts are not missed. */
 static const char *lack_of(const struct chat_part *p)
 {
@@ -148,7 +150,9 @@ static const char *lack_of(const struct chat_part *p)
         if (p->data.len) {
             return is_pdf(p->media_type) ? NULL : "file.media_type";
         }
-        return p->text.len || p->url.len || p->part_count || has_own_file ? NULL : "file.file_id";
+        return p->text.len || p->url.len || has_own_file || has_sendable(p->parts, p->part_count)
+                   ? NULL
+                   : "file";
     case CHAT_THINKING: /* unsigned or signed by another, it is refused (trap 11) */
         return is_ours(p->provider) && (p->signature.len || p->data.len) ? NULL : "thinking";
     case CHAT_TOOL_CALL:
@@ -158,14 +162,20 @@ static const char *lack_of(const struct chat_part *p)
     return NULL;
 }
 
-static bool is_sendable(const struct chat_message *m)
+/* Documents nest no deeper than one in another's result. */
+static bool has_sendable(const struct chat_part *parts, size_t count)
 {
-    for (size_t i = 0; i < m->part_count; i++) {
-        if (!lack_of(&m->parts[i])) {
+    for (size_t i = 0; i < count; i++) {
+        if (!lack_of(&parts[i])) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_sendable(const struct chat_message *m)
+{
+    return has_sendable(m->parts, m->part_count);
 }
 
 static void name_lacks(struct anthropic_writer *w, const struct chat_message *m)
@@ -369,7 +379,8 @@ static bool is_system_turn(const struct anthropic_writer *w, size_t i)
     const struct chat_message *m = &r->messages[i];
     bool is_placed = is_system(m) && i > 0 && is_users(&r->messages[i - 1]) &&
                      is_sendable(&r->messages[i - 1]) &&
-                     (i + 1 == r->message_count || r->messages[i + 1].role == CHAT_ASSISTANT);
+                     (i + 1 == r->message_count || (r->messages[i + 1].role == CHAT_ASSISTANT &&
+                                                    is_sendable(&r->messages[i + 1])));
     for (size_t k = 0; k < m->part_count; k++) {
         is_placed = is_placed && m->parts[k].kind == CHAT_TEXT;
     }
@@ -420,13 +431,10 @@ static void add_system(struct anthropic_writer *w)
 static enum chat_role turn_of(const struct anthropic_writer *w, size_t i)
 {
     const struct chat_message *m = &w->r->messages[i];
-    if (is_system(m)) {
-        return w->has_conversation ? CHAT_SYSTEM : CHAT_USER;
-    }
-    if (!is_sendable(m)) {
+    if (!is_sendable(m) || (is_system(m) && w->has_conversation)) {
         return CHAT_SYSTEM;
     }
-    return is_users(m) ? CHAT_USER : CHAT_ASSISTANT;
+    return m->role == CHAT_ASSISTANT ? CHAT_ASSISTANT : CHAT_USER;
 }
 
 static void add_user_turn(struct anthropic_writer *w, size_t from, size_t to)

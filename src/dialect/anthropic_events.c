@@ -116,6 +116,9 @@ static enum err start_call(struct stream_decoder *d, struct block *b, yyjson_val
 static enum err start_opaque(struct stream_decoder *d, struct block *b, yyjson_val *v)
 {
     b->kind = BLOCK_OPAQUE;
+    if (!yyjson_is_obj(v)) {
+        return E_SYNTAX;
+    }
     b->name = arena_dup(d->arena, json_get_string(v, "type"));
     b->start = json_text(d->arena, v);
     b->input = text_growing(d->arena);

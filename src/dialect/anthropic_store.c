@@ -38,6 +38,9 @@ static bool has_input(yyjson_val *block)
 static enum err start_part(struct store *s, int64_t index, yyjson_val *start)
 {
     struct part *p = s->count < STORE_BLOCKS_MAX ? ARENA_NEW(s->arena, struct part) : NULL;
+    if (!yyjson_is_obj(start)) {
+        return E_SYNTAX;
+    }
     if (!p) {
         return s->count < STORE_BLOCKS_MAX ? E_NOMEM : E_LIMIT;
     }
@@ -181,23 +184,30 @@ static void write_part(struct store *s, struct text *t, const struct part *p)
     TEXT_ADD(t, "}");
 }
 
+/* The members of an object whose names the other has not. */
+static void write_others(struct text *t, struct arena *a, yyjson_val *object, yyjson_val *other)
+{
+    yyjson_obj_iter iter = yyjson_obj_iter_with(object);
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&iter))) {
+        if (!yyjson_obj_getn(other, yyjson_get_str(key), yyjson_get_len(key))) {
+            write_member(t, a, json_string(key), yyjson_obj_iter_get_val(key));
+        }
+    }
+}
+
 /* Members of one object, those of another in their place where they are not null, and what only the
  * other has. */
 static void write_merged(struct text *t, struct arena *a, yyjson_val *one, yyjson_val *two)
 {
-    size_t i, max;
-    yyjson_val *key, *v;
-    yyjson_obj_foreach(one, i, max, key, v)
-    {
+    yyjson_obj_iter iter = yyjson_obj_iter_with(one);
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&iter))) {
         yyjson_val *newer = yyjson_obj_getn(two, yyjson_get_str(key), yyjson_get_len(key));
-        write_member(t, a, json_string(key), json_is_none(newer) ? v : newer);
+        write_member(t, a, json_string(key),
+                     json_is_none(newer) ? yyjson_obj_iter_get_val(key) : newer);
     }
-    yyjson_obj_foreach(two, i, max, key, v)
-    {
-        if (!yyjson_obj_getn(one, yyjson_get_str(key), yyjson_get_len(key))) {
-            write_member(t, a, json_string(key), v);
-        }
-    }
+    write_others(t, a, two, one);
 }
 
 static void write_content(struct store *s, struct text *t)
@@ -235,12 +245,7 @@ static void write_message(struct store *s, struct text *t)
             write_member(t, s->arena, name, newer ? newer : v);
         }
     }
-    yyjson_obj_foreach(s->delta, i, max, key, v)
-    {
-        if (!yyjson_obj_getn(s->message, yyjson_get_str(key), yyjson_get_len(key))) {
-            write_member(t, s->arena, json_string(key), v);
-        }
-    }
+    write_others(t, s->arena, s->delta, s->message);
     TEXT_ADD(t, "}");
 }
 
@@ -406,6 +411,9 @@ enum err anthropic_to_events(struct arena *a, enum chat_operation op, struct sli
     spread_start(&t, a, root);
     yyjson_arr_foreach(content, i, max, v)
     {
+        if (!yyjson_is_obj(v)) {
+            return E_SYNTAX;
+        }
         spread_block(&t, a, v, i);
     }
     spread_end(&t, a, root);

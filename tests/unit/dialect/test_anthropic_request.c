@@ -580,7 +580,7 @@ static void messages_become_turns(void **state)
          "[{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"https://x\"}},{\"type\":"
          "\"document\",\"source\":{\"type\":\"base64\",\"media_type\":\"application/pdf\",\"data\":"
          "\"JV\"},\"title\":\"n.pdf\"}]",
-         NULL, "image.media_type,input_audio,file.file_id"},
+         NULL, "image.media_type,input_audio,file"},
         /* markers stay where they were; five are one too many */
         {MSGS(
              "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"1\",\"cache_control\":{"
