@@ -40,7 +40,7 @@ void anthropic_add_id(struct text *t, struct slice id)
         char c = id.ptr[i];
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '_' || c == '-';
-        text_add_char(t, is_fine ? c : '_');
+        text_add(t, is_fine ? slice_of(&id.ptr[i], 1) : SLICE("_"));
         is_changed = is_changed || !is_fine;
     }
     if (is_changed) {
@@ -133,28 +133,42 @@ static bool is_pdf(struct slice media_type)
 
 static bool has_sendable(const struct chat_part *parts, size_t count);
 
+/* The name under which a picture is missed, or NULL. */
+static const char *lack_of_image(const struct chat_part *p)
+{
+    bool is_known = is_picture(p->media_type) || is_pdf(p->media_type);
+    bool is_elsewhere = p->url.len || (p->file_id.len && is_ours(p->provider));
+    if (p->data.len) {
+        return is_known ? NULL : "image.media_type";
+    }
+    return is_elsewhere ? NULL : "image";
+}
+
+static const char *lack_of_file(const struct chat_part *p)
+{
+    bool is_elsewhere = p->url.len || (p->file_id.len && is_ours(p->provider));
+    if (p->data.len) {
+        return is_pdf(p->media_type) ? NULL : "file.media_type";
+    }
+    return p->text.len || is_elsewhere || has_sendable(p->parts, p->part_count) ? NULL : "file";
+}
+
+/* Unsigned or signed by another, it is refused (trap 11). */
+static const char *lack_of_thought(const struct chat_part *p)
+{
+    return is_ours(p->provider) && (p->signature.len || p->data.len) ? NULL : "thinking";
+}
+
 /* The name under which the part is missed, or NULL: it can be sent. Blank texts are not missed. */
 static const char *lack_of(const struct chat_part *p)
 {
-    bool has_own_file = p->file_id.len && is_ours(p->provider);
     switch (p->kind) {
     case CHAT_TEXT:
     case CHAT_REFUSAL: return anthropic_is_blank(p->text) ? "" : NULL;
-    case CHAT_IMAGE:
-        if (p->data.len) {
-            return is_picture(p->media_type) || is_pdf(p->media_type) ? NULL : "image.media_type";
-        }
-        return p->url.len || has_own_file ? NULL : "image";
+    case CHAT_IMAGE: return lack_of_image(p);
     case CHAT_AUDIO: return "input_audio";
-    case CHAT_FILE:
-        if (p->data.len) {
-            return is_pdf(p->media_type) ? NULL : "file.media_type";
-        }
-        return p->text.len || p->url.len || has_own_file || has_sendable(p->parts, p->part_count)
-                   ? NULL
-                   : "file";
-    case CHAT_THINKING: /* unsigned or signed by another, it is refused (trap 11) */
-        return is_ours(p->provider) && (p->signature.len || p->data.len) ? NULL : "thinking";
+    case CHAT_FILE: return lack_of_file(p);
+    case CHAT_THINKING: return lack_of_thought(p);
     case CHAT_TOOL_CALL:
     case CHAT_TOOL_RESULT: return NULL;
     case CHAT_OPAQUE: return is_ours(p->provider) ? NULL : "opaque";
@@ -437,18 +451,17 @@ static enum chat_role turn_of(const struct anthropic_writer *w, size_t i)
     return m->role == CHAT_ASSISTANT ? CHAT_ASSISTANT : CHAT_USER;
 }
 
-static void add_user_turn(struct anthropic_writer *w, size_t from, size_t to)
+/* The results among the messages of the user's turn, or all else. */
+static void add_users_parts(struct anthropic_writer *w, size_t from, size_t to, bool takes_results)
 {
-    for (int pass = 0; pass < 2; pass++) { /* results come first (trap 8) */
-        for (size_t i = from; i < to; i++) {
-            const struct chat_message *m = &w->r->messages[i];
-            bool is_in = turn_of(w, i) == CHAT_USER;
-            for (size_t k = 0; is_in && k < m->part_count; k++) {
-                const struct chat_part *p = &m->parts[k];
-                if (!lack_of(p) && (p->kind == CHAT_TOOL_RESULT) == (pass == 0) &&
-                    p->kind != CHAT_TOOL_CALL) {
-                    add_part(w, p);
-                }
+    for (size_t i = from; i < to; i++) {
+        const struct chat_message *m = &w->r->messages[i];
+        bool is_in = turn_of(w, i) == CHAT_USER;
+        for (size_t k = 0; is_in && k < m->part_count; k++) {
+            const struct chat_part *p = &m->parts[k];
+            bool is_wanted = (p->kind == CHAT_TOOL_RESULT) == takes_results;
+            if (is_wanted && !lack_of(p)) {
+                add_part(w, p);
             }
         }
     }
@@ -524,7 +537,8 @@ static void add_turn(struct anthropic_writer *w, size_t from, size_t to, bool is
     bool is_last = to == w->r->message_count;
     if (turn_of(w, from) == CHAT_USER) {
         add_plain_turn(w, SLICE("user"));
-        add_user_turn(w, from, to);
+        add_users_parts(w, from, to, true); /* results come first (trap 8) */
+        add_users_parts(w, from, to, false);
         TEXT_ADD(&w->t, "]}");
         return;
     }

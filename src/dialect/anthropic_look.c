@@ -60,7 +60,7 @@ static void read_member(const struct span *m, struct told *out)
 
 /* message_delta tells again what message_start told, or a part of it: what is told replaces, what
  * is not stays (traps 2 and 3). input_tokens leaves out what the cache read and wrote, as ours. */
-void anthropic_read_usage(struct slice object, struct usage *u)
+void anthropic_read_usage(struct slice object, struct usage *usage)
 {
     struct span_cursor c;
     struct span m;
@@ -75,21 +75,22 @@ void anthropic_read_usage(struct slice object, struct usage *u)
     if (step == SPAN_BAD) {
         return;
     }
-    u->input = told.has_input ? told.input : u->input;
-    u->cache_read = told.has_read ? told.read : u->cache_read;
+    usage->input = told.has_input ? told.input : usage->input;
+    usage->cache_read = told.has_read ? told.read : usage->cache_read;
     if (told.has_parts) {
-        u->cache_write_5m = told.written_5m;
-        u->cache_write_1h = told.written_1h;
+        usage->cache_write_5m = told.written_5m;
+        usage->cache_write_1h = told.written_1h;
     }
-    if (told.has_written && told.written != u->cache_write_5m + u->cache_write_1h) {
-        u->cache_write_1h = i64_min(u->cache_write_1h, told.written);
-        u->cache_write_5m = told.written - u->cache_write_1h;
+    if (told.has_written && told.written != usage->cache_write_5m + usage->cache_write_1h) {
+        usage->cache_write_1h = i64_min(usage->cache_write_1h, told.written);
+        usage->cache_write_5m = told.written - usage->cache_write_1h;
     }
     if (told.has_output) {
-        u->reasoning = i64_min(told.has_thinking ? told.thinking : u->reasoning, told.output);
-        u->output = told.output - u->reasoning;
+        usage->reasoning =
+            i64_min(told.has_thinking ? told.thinking : usage->reasoning, told.output);
+        usage->output = told.output - usage->reasoning;
     }
-    u->is_known = u->is_known || told.has_input || told.has_output;
+    usage->is_known = usage->is_known || told.has_input || told.has_output;
 }
 
 enum chat_finish anthropic_finish(struct slice reason)

@@ -102,32 +102,40 @@ static void think_budget(struct anthropic_writer *w, int64_t budget, struct thou
     out->kind = THOUGHT_BUDGET;
 }
 
-static struct thought plan_thinking(struct anthropic_writer *w)
+/* The way to think that the model knows, where it is asked to. */
+static void think(struct anthropic_writer *w, bool by_effort, struct thought *out)
 {
     const struct dialect_profile *p = w->o->profile;
+    const struct chat_request *r = w->r;
+    int64_t budget = 0;
+    bool has_budget =
+        r->thinking == CHAT_THINKING_BUDGET && slice_to_i64(r->thinking_budget.text, &budget);
+    bool is_open = by_effort || r->thinking == CHAT_THINKING_ADAPTIVE;
+    if (has_budget && !p->refuses_thinking_budget) {
+        think_budget(w, budget, out);
+    } else if (p->takes_adaptive_thinking && (is_open || has_budget)) {
+        out->kind = THOUGHT_ADAPTIVE;
+        out->effort = out->effort.len || !has_budget ? out->effort : effort_of_budget(budget);
+        out->display = by_effort && !out->display.len ? SLICE("summarized") : out->display;
+    } else if (is_open && !p->refuses_thinking_budget) {
+        think_budget(w, budget_of_effort(r->reasoning_effort), out);
+    } else {
+        anthropic_drop(w, "thinking");
+    }
+}
+
+static struct thought plan_thinking(struct anthropic_writer *w)
+{
     const struct chat_request *r = w->r;
     struct thought out = {.effort = known_effort(w), .display = r->thinking_display};
     bool is_none = slice_eq(r->reasoning_effort, SLICE("none"));
     bool by_effort = r->thinking == CHAT_THINKING_DEFAULT && out.effort.len;
-    int64_t budget = 0;
-    bool has_budget =
-        r->thinking == CHAT_THINKING_BUDGET && slice_to_i64(r->thinking_budget.text, &budget);
     if (r->thinking == CHAT_THINKING_OFF || (is_none && r->thinking <= CHAT_THINKING_UNSAID)) {
         think_off(w, &out);
-    } else if (has_budget && !p->refuses_thinking_budget) {
-        think_budget(w, budget, &out);
-    } else if (p->takes_adaptive_thinking &&
-               (by_effort || r->thinking == CHAT_THINKING_ADAPTIVE || has_budget)) {
-        out.kind = THOUGHT_ADAPTIVE;
-        out.effort = out.effort.len || !has_budget ? out.effort : effort_of_budget(budget);
-        out.display = by_effort && !out.display.len ? SLICE("summarized") : out.display;
-    } else if ((by_effort || r->thinking == CHAT_THINKING_ADAPTIVE) &&
-               !p->refuses_thinking_budget) {
-        think_budget(w, budget_of_effort(r->reasoning_effort), &out);
-    } else if (r->thinking == CHAT_THINKING_BUDGET || r->thinking == CHAT_THINKING_ADAPTIVE) {
-        anthropic_drop(w, "thinking");
+    } else if (by_effort || r->thinking > CHAT_THINKING_OFF) {
+        think(w, by_effort, &out);
     }
-    if (out.effort.len && !p->takes_effort) {
+    if (out.effort.len && !w->o->profile->takes_effort) {
         if (out.kind == THOUGHT_NONE || r->thinking != CHAT_THINKING_DEFAULT) {
             anthropic_drop(w, "reasoning_effort");
         }

@@ -115,7 +115,7 @@ enum err openai_decode_event(struct stream_decoder *decoder, struct slice data);
 
 /* openai_chunks.c */
 enum { OPENAI_ENCODER_BYTES = 320 }; /* what it remembers between chunks, rounded up */
-enum err openai_encode_chunk(struct stream_encoder *encoder, const struct chat_chunk *chunk);
+enum err openai_encode_chunk(struct stream_encoder *e, const struct chat_chunk *chunk);
 
 /* openai_store.c */
 enum err openai_to_body(struct arena *a, enum chat_operation op, struct slice events,

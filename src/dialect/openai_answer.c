@@ -149,31 +149,35 @@ void openai_add_annotations(struct text *t, struct arena *scratch, struct slice 
     }
 }
 
+/* Those of one text, which stands at start..end of the content. */
+static void list_citations(struct text *list, const struct chat_part *p, int64_t start, int64_t end)
+{
+    yyjson_val *root, *v;
+    size_t i, max;
+    if (p->extras.len == 0 || json_parse(list->arena, p->extras, &root, NULL)) {
+        return;
+    }
+    yyjson_val *citations = json_get(root, "citations");
+    yyjson_arr_foreach(citations, i, max, v)
+    {
+        if (json_get_string(v, "url").len) {
+            text_add(list, list->len ? SLICE_NONE : SLICE("["));
+            add_annotation(list, v, start, end);
+        }
+    }
+}
+
 /* Citations of all texts in one list, each with the place of its text in the content. */
 static void add_citations(struct text *t, const struct chat_choice *c)
 {
     int64_t at = 0;
     struct text list = text_growing(t->arena);
     for (size_t i = 0; i < c->part_count; i++) {
-        const struct chat_part *p = &c->parts[i];
-        yyjson_val *root, *v;
-        size_t k, max;
-        int64_t end = at;
-        if (p->kind != CHAT_TEXT) {
-            continue;
+        if (c->parts[i].kind == CHAT_TEXT) {
+            int64_t end = at + openai_character_count(c->parts[i].text);
+            list_citations(&list, &c->parts[i], at, end);
+            at = end;
         }
-        end += openai_character_count(p->text);
-        if (p->extras.len && json_parse(t->arena, p->extras, &root, NULL) == OK) {
-            yyjson_val *citations = json_get(root, "citations");
-            yyjson_arr_foreach(citations, k, max, v)
-            {
-                if (json_get_string(v, "url").len) {
-                    text_add(&list, list.len ? SLICE_NONE : SLICE("["));
-                    add_annotation(&list, v, at, end);
-                }
-            }
-        }
-        at = end;
     }
     if (list.len) {
         TEXT_ADD(&list, "]");
