@@ -20,24 +20,30 @@ struct gather_choice {
     struct gather_choice *next;
 };
 
+/* The choice of that index, in the order of indices; NULL: there are too many, or no memory. */
 static struct gather_choice *choice_of(struct gather *g, int index)
 {
-    struct gather_choice **at = &g->choices;
-    while (*at && (*at)->index < index) {
-        at = &(*at)->next;
+    struct gather_choice *before = NULL, *c = g->choices;
+    while (c && c->index < index) {
+        before = c;
+        c = c->next;
     }
-    if (*at && (*at)->index == index) {
-        return *at;
+    if (c && c->index == index) {
+        return c;
     }
-    struct gather_choice *c = ARENA_NEW(g->arena, struct gather_choice);
-    if (!c || g->answer.choice_count == GATHER_CHOICES_MAX) {
+    struct gather_choice *made = ARENA_NEW(g->arena, struct gather_choice);
+    if (!made || g->answer.choice_count == GATHER_CHOICES_MAX) {
         return NULL;
     }
-    c->index = index;
-    c->next = *at;
-    *at = c;
+    made->index = index;
+    made->next = c;
+    if (before) {
+        before->next = made;
+    } else {
+        g->choices = made;
+    }
     g->answer.choice_count++;
-    return c;
+    return made;
 }
 
 static struct slice kept(struct gather *g, struct slice s)
