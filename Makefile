@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: all deps run test unit behaviour check format tidy layers docs asan tsan fuzz bench clean help
+.PHONY: all ranks deps run test unit behaviour check format tidy layers docs asan tsan fuzz bench clean help
 JOBS := $(shell nproc)
 T ?=
 SECONDS_EACH ?= 20
@@ -12,6 +12,10 @@ all: deps-run ## build/llm-gateway and build/provider-sim (optimised, hardened)
 	@cmake --build build/release -j$(JOBS) --target llm-gateway provider-sim
 	@ln -sfn release/src/app/llm-gateway build/llm-gateway
 	@ln -sfn release/sim/provider-sim build/provider-sim
+
+ranks: ## try again to get the tokenizer's rank files (npm), then build
+	@rm -f build/*/src/token/ranks.bin
+	@$(MAKE) all
 
 deps: ## install what building, running and testing need (asks on a terminal)
 	@tools/deps.sh run test

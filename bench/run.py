@@ -221,7 +221,7 @@ class Bench:
     def ours_env(self, port, data, tls=False, preload=None):
         base = f"https://localhost:{self.sim_tls_port}/v1" if tls else f"http://127.0.0.1:{self.sim_port}/v1"
         env = {"PATH": os.environ["PATH"], "HOST": "127.0.0.1", "PORT": str(port), "WORKERS": "1", "DATA_DIR": str(data),
-               "ADMIN_API_KEY": ADMIN_KEY, "LOCAL_BASE_URL": base, "LOCAL_FALLBACK_MODEL": "gpt-4o-mini",
+               "ADMIN_API_KEY": ADMIN_KEY, "LOCAL_BASE_URL": base, "LOCAL_MODELS": "gpt-4o-mini", "LOCAL_FALLBACK_MODEL": "gpt-4o-mini",
                "PROVIDER_FALLBACK_ORDER": "local"}
         if tls:
             env["UPSTREAM_CA_FILE"] = str(self.dir / "ca.pem")

@@ -17,6 +17,7 @@ struct member {
 struct canon {
     struct arena *scratch; /* borrowed */
     struct text text;
+    unsigned depth; /* containers entered */
 };
 
 static enum err put_value(struct canon *c, yyjson_val *v);
@@ -207,11 +208,24 @@ static enum err put_array(struct canon *c, yyjson_val *array)
     return OK;
 }
 
-/* Recursion ends at the depth json_parse() allows. */
-static enum err put_value(struct canon *c, yyjson_val *v)
+static enum err put_container(struct canon *c, yyjson_val *v)
 {
     struct member *members;
     size_t n;
+    if (c->depth == SPAN_DEPTH_MAX - 1) { /* the request itself is one more */
+        return E_LIMIT;
+    }
+    c->depth++;
+    enum err e = yyjson_is_arr(v) ? put_array(c, v) : members_of(c, v, &members, &n);
+    if (e == OK && yyjson_is_obj(v)) {
+        e = put_members(c, members, n);
+    }
+    c->depth--;
+    return e;
+}
+
+static enum err put_value(struct canon *c, yyjson_val *v)
+{
     if (yyjson_is_str(v)) {
         put_string(c, json_string(v));
         return OK;
@@ -219,12 +233,8 @@ static enum err put_value(struct canon *c, yyjson_val *v)
     if (yyjson_is_raw(v)) {
         return put_number(c, json_number(v));
     }
-    if (yyjson_is_arr(v)) {
-        return put_array(c, v);
-    }
-    if (yyjson_is_obj(v)) {
-        enum err e = members_of(c, v, &members, &n);
-        return e == OK ? put_members(c, members, n) : e;
+    if (yyjson_is_arr(v) || yyjson_is_obj(v)) {
+        return put_container(c, v);
     }
     char kind = 'f';
     if (yyjson_is_null(v)) {
@@ -284,7 +294,7 @@ enum err fingerprint_request(struct arena *scratch, struct id scope, struct slic
 {
     struct canon c = {.scratch = scratch, .text = text_growing(scratch)};
     yyjson_val *root;
-    enum err e = json_parse(scratch, body, &root, NULL);
+    enum err e = json_parse_checked(scratch, body, &root, NULL);
     if (e != OK) {
         return e;
     }

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "core/money.h"
+#include "core/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -386,6 +387,14 @@ static HOT size_t put_plain(struct log_ring *ring, struct slice value)
         memcpy(to + i, &v, 8);
         i += 8;
     }
+    if (max >= 8 && i < max) { /* the last eight, some of them again */
+        uint64_t v;
+        memcpy(&v, value.ptr + max - 8, 8);
+        if (max - i < 8 && !has_special(v)) {
+            memcpy(to + max - 8, &v, 8);
+            i = max;
+        }
+    }
     while (i < max && is_plain(value.ptr[i])) {
         to[i] = value.ptr[i];
         i++;
@@ -482,18 +491,13 @@ void log_str(struct log_ring *ring, const char *key, struct slice value)
 
 void log_i64(struct log_ring *ring, const char *key, int64_t value)
 {
-    char digits[20];
-    size_t n = sizeof(digits);
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--n] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
+    ROOM char text[1 + TEXT_DIGITS_MAX];
+    size_t n = 1 + text_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, text + 1);
     if (value < 0) {
-        digits[--n] = '-';
+        text[--n] = '-';
     }
-    if (put_key(ring, key, sizeof(digits) - n)) {
-        put(ring, slice_of(digits + n, sizeof(digits) - n));
+    if (put_key(ring, key, sizeof(text) - n)) {
+        put(ring, slice_of(text + n, sizeof(text) - n));
     }
 }
 

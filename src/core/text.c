@@ -29,46 +29,45 @@ static COLD bool grow(struct text *t, size_t need)
     return true;
 }
 
-char *text_reserve(struct text *t, size_t len)
+char *text_reserve_slow(struct text *t, size_t len)
 {
+    size_t need;
     assert(t->len <= t->cap);
-    if (len > t->cap - t->len) {
-        size_t need;
-        if (t->is_full || !t->arena || !size_add(t->len, len, &need) || !grow(t, need)) {
-            t->is_full = true;
-            return NULL;
-        }
+    if (t->is_full || !t->arena || !size_add(t->len, len, &need) || !grow(t, need)) {
+        t->is_full = true;
+        return NULL;
     }
     char *at = t->ptr + t->len;
     t->len += len;
     return at;
 }
 
-void text_add(struct text *t, struct slice s)
+/* Two at a time: every answer and every log line has a dozen numbers. */
+size_t text_digits(uint64_t value, char out[TEXT_DIGITS_MAX])
 {
-    char *at = s.len ? text_reserve(t, s.len) : NULL;
-    if (at) {
-        memcpy(at, s.ptr, s.len);
+    static const char pairs[] = "0001020304050607080910111213141516171819202122232425262728293031"
+                                "3233343536373839404142434445464748495051525354555657585960616263"
+                                "6465666768697071727374757677787980818283848586878889909192939495"
+                                "96979899";
+    size_t n = TEXT_DIGITS_MAX;
+    while (value >= 100) {
+        n -= 2;
+        memcpy(out + n, pairs + 2 * (value % 100), 2);
+        value /= 100;
     }
-}
-
-void text_add_char(struct text *t, char c)
-{
-    char *at = text_reserve(t, 1);
-    if (at) {
-        *at = c;
+    if (value >= 10) {
+        n -= 2;
+        memcpy(out + n, pairs + 2 * value, 2);
+    } else {
+        out[--n] = (char)('0' + value);
     }
+    return n;
 }
 
 void text_add_i64(struct text *t, int64_t value)
 {
-    char digits[20];
-    size_t n = sizeof(digits);
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--n] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
+    ROOM char digits[TEXT_DIGITS_MAX];
+    size_t n = text_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, digits);
     if (value < 0) {
         text_add_char(t, '-');
     }

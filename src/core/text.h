@@ -9,6 +9,8 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
+#include <assert.h>
+
 struct text {
     char *ptr;
     size_t len;
@@ -33,10 +35,40 @@ static inline struct slice text_slice(const struct text *t)
     return slice_of(t->ptr, t->len);
 }
 
+/* text_reserve() when the room must grow, if it can. */
+MUST_USE char *text_reserve_slow(struct text *t, size_t len) NONNULL;
+
 /* len bytes to write at, already counted; NULL when they do not fit. */
-MUST_USE char *text_reserve(struct text *t, size_t len) NONNULL;
-void text_add(struct text *t, struct slice s) NONNULL;
-void text_add_char(struct text *t, char c) NONNULL;
+static inline MUST_USE char *text_reserve(struct text *t, size_t len)
+{
+    if (len > t->cap - t->len) {
+        return text_reserve_slow(t, len);
+    }
+    char *at = t->ptr + t->len;
+    t->len += len;
+    return at;
+}
+
+static inline void text_add(struct text *t, struct slice s)
+{
+    char *at = s.len ? text_reserve(t, s.len) : NULL;
+    if (at) {
+        assert(s.ptr);
+        memcpy(at, s.ptr, s.len);
+    }
+}
+
+static inline void text_add_char(struct text *t, char c)
+{
+    char *at = text_reserve(t, 1);
+    if (at) {
+        *at = c;
+    }
+}
+
+/* Decimal digits, right-aligned in out; returns where they begin. */
+enum { TEXT_DIGITS_MAX = 20 };
+size_t text_digits(uint64_t value, char out[TEXT_DIGITS_MAX]) NONNULL;
 void text_add_i64(struct text *t, int64_t value) NONNULL;
 /* Exact decimal USD, a JSON number. */
 void text_add_usd(struct text *t, int64_t nusd) NONNULL;

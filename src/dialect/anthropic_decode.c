@@ -336,7 +336,7 @@ enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct 
     if (!r) {
         return E_NOMEM;
     }
-    enum err e = json_parse(a, ask->body, &root, &why);
+    enum err e = json_parse_checked(a, ask->body, &root, &why);
     if (e) {
         anthropic_refuse(a, out_fault, SLICE_NONE, "The body cannot be read: %s at byte %zu.",
                          why.what ? why.what : "it is too large", why.at);

@@ -61,10 +61,12 @@ int64_t openai_prompt_bound(const struct openai_members *m, struct slice body,
                             bool *out_is_uncacheable);
 
 /* openai_look.c */
-void openai_read_usage(struct slice usage, struct usage *out);
 enum err openai_look(struct slice name, struct slice data, struct event_look *out);
 enum err openai_observe(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);
+
+/* openai_usage.c */
+void openai_read_usage(struct slice usage, struct usage *out);
 enum chat_finish openai_finish(struct slice text);
 struct slice openai_finish_name(enum chat_finish finish);
 /* The message inside an error member that is an object, a string or anything else; arena. */

@@ -570,7 +570,7 @@ enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fau
     if (!r || ask->op != CHAT_OP_CHAT) {
         return r ? E_UNSUPPORTED : E_NOMEM;
     }
-    enum err e = json_parse(a, ask->body, &root, &why);
+    enum err e = json_parse_checked(a, ask->body, &root, &why);
     if (e) {
         openai_refuse(a, out_fault, NULL, NULL, "The body cannot be read: %s at byte %zu.",
                       why.what ? why.what : "it is too large", why.at);

@@ -271,7 +271,7 @@ enum err own_decode_request(struct arena *a, struct chat_ask *ask, struct fault 
     if (!r) {
         return E_NOMEM;
     }
-    enum err e = json_parse(a, m->found.at[M_MESSAGES].value, &root, NULL);
+    enum err e = json_parse_checked(a, m->found.at[M_MESSAGES].value, &root, NULL);
     if (e) {
         *out_fault = (struct fault){.kind = e == E_LIMIT ? FAULT_TOO_LARGE : FAULT_BAD_REQUEST,
                                     .message = SLICE("The messages cannot be read."),

@@ -232,11 +232,11 @@ static void count(struct exchange *x)
     }
 }
 
-static void write_log(struct exchange *x)
+void account_log(struct exchange *x)
 {
     struct log_ring *log = x->worker->log;
     enum log_level level = x->http_status >= 500 ? LOG_WARNING : LOG_INFO;
-    if (!x->conf->has_request_log || !log_begin(log, level, "request")) {
+    if (!x->is_accounted || !x->conf->has_request_log || !log_begin(log, level, "request")) {
         return;
     }
     log_str(log, "request_id", slice_of(x->id_text, ID_TEXT_BYTES));
@@ -283,7 +283,6 @@ void account(struct exchange *x, enum record_status status, int http_status)
         if (http_status == 401) { /* not a client that left, or a model that is not listed */
             count_unknown(x);
         }
-        write_log(x);
         return;
     }
     settle_usage(x, status);
@@ -291,5 +290,4 @@ void account(struct exchange *x, enum record_status status, int http_status)
                                  usage_total(&x->outcome.usage));
     write_record(x);
     count(x);
-    write_log(x);
 }

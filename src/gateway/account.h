@@ -1,5 +1,5 @@
-/* gateway/account.h -- the last stage: usage, cost, limits, journal, metrics, log. Every exchange
- * passes once. */
+/* gateway/account.h -- the last stage: usage, cost, limits, journal, metrics. Every exchange passes
+ * once. */
 #ifndef GATEWAY_ACCOUNT_H
 #define GATEWAY_ACCOUNT_H
 
@@ -8,6 +8,9 @@
 /* Settles and records; idempotent. Called before the last byte of an answer is sent, or when the
  * client has left. http_status: what the client gets. */
 void account(struct exchange *x, enum record_status status, int http_status);
+
+/* The request's log line; at the exchange's end, so that the client does not wait for it. */
+void account_log(struct exchange *x);
 
 /* Usage of an answer that reported none, or was cut: our own estimate. */
 void account_estimate(struct exchange *x);

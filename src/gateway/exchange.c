@@ -41,6 +41,7 @@ void exchange_end(struct exchange *x)
     struct worker *w = x->worker;
     assert(x->state != EXCHANGE_ENDED);
     assert(!x->attempt && (x->is_accounted || !x->is_known));
+    account_log(x);
     loop_timer_stop(w->loop, &x->timer);
     if (x->flight) {
         flight_leave(x);

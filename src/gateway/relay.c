@@ -170,7 +170,7 @@ static void drop_request_body(struct exchange *x)
     }
 }
 
-/* Sends what one feed gathered, in one write. */
+/* Sends what one read of the provider's answer brought, in one write. */
 static void flush_gather(struct exchange *x)
 {
     struct worker *w = x->worker;
@@ -509,7 +509,10 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     if (e != OK && !x->is_terminal_seen) { /* what follows the terminal event does not matter */
         bool is_quoted = e == E_CANCELLED && x->outcome.error.len > 0;
         call_hide_key(x, x->outcome.error);
-        w->gather_count = 0;
+        if (x->state == EXCHANGE_STREAMING) {
+            flush_gather(x); /* whole events that came before */
+        }
+        w->gather_count = 0; /* else nothing was sent: the next target begins anew */
         w->copy_len = 0;
         give_up(x,
                 (struct failure){.is_set = true,
@@ -518,7 +521,6 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
                                  .is_quoted = is_quoted});
         return;
     }
-    flush_gather(x);
     if (x->is_terminal_seen) {
         account(x, x->outcome.is_error ? RECORD_ERROR : RECORD_SUCCESS, 200);
         if (x->attempt) { /* on_end usually follows in this turn; if not, the tail goes out soon */
@@ -530,6 +532,7 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
 static void stream_ended(struct exchange *x, enum err e, const char *action)
 {
     loop_timer_stop(x->worker->loop, &x->timer);
+    flush_gather(x);
     if (x->is_terminal_seen) {
         call_health_end(x, HEALTH_OK, 0);
         finish_stream(x);
@@ -692,6 +695,11 @@ static void on_body(void *ctx, struct slice data)
     }
 }
 
+static HOT void on_input_end(void *ctx)
+{
+    flush_gather(ctx);
+}
+
 static void on_end(void *ctx, enum err e, const char *action)
 {
     struct exchange *x = ctx;
@@ -708,7 +716,7 @@ static void on_end(void *ctx, enum err e, const char *action)
 }
 
 const struct attempt_handler relay_handler = {
-    .on_head = on_head, .on_body = on_body, .on_end = on_end};
+    .on_head = on_head, .on_body = on_body, .on_input_end = on_input_end, .on_end = on_end};
 
 void relay_drained(struct exchange *x)
 {

@@ -35,6 +35,7 @@ struct loop { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct epoll_event events[LOOP_EVENTS_PER_TURN]; /* event_at..event_count are undelivered */
     int event_at;
     int event_count;
+    bool is_busy; /* GROUP_FROM_EVENTS or more are being delivered */
 
     struct list again;
     struct list closing;
@@ -229,7 +230,7 @@ static unsigned to_loop_events(uint32_t epoll_events)
 }
 
 /* A turn with few events is not worth a second look at the list. */
-enum { GROUP_FROM_EVENTS = 8 };
+enum { GROUP_FROM_EVENTS = 3 };
 
 static HOT void deliver_group(struct loop *loop, bool is_any, uint8_t group)
 {
@@ -246,7 +247,8 @@ static HOT void deliver_group(struct loop *loop, bool is_any, uint8_t group)
 
 static HOT void deliver_events(struct loop *loop)
 {
-    if (loop->event_count < GROUP_FROM_EVENTS) {
+    loop->is_busy = loop->event_count >= GROUP_FROM_EVENTS;
+    if (!loop->is_busy) {
         deliver_group(loop, true, 0);
         loop->event_count = 0;
         return;
@@ -255,6 +257,7 @@ static HOT void deliver_events(struct loop *loop)
         deliver_group(loop, false, (uint8_t)group);
     }
     loop->event_count = 0;
+    loop->is_busy = false;
 }
 
 /* Those that ask again meanwhile are called in the next turn. */
@@ -366,6 +369,11 @@ void loop_set_hook(struct loop *loop, void (*on_turn)(void *ctx, bool is_idle), 
 {
     loop->on_turn = on_turn;
     loop->turn_ctx = ctx;
+}
+
+bool loop_is_busy(const struct loop *loop)
+{
+    return loop->is_busy;
 }
 
 int64_t loop_now_ns(const struct loop *loop)

@@ -89,6 +89,10 @@ void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 /* on_event(LOOP_AGAIN) later this turn or next; once however often asked. */
 void loop_again(struct loop *loop, struct loop_watch *watch);
 
+/* Many events are being delivered: a write that waits for the end of that (loop_again()) goes out
+ * together with the others', which costs both sides less. */
+bool loop_is_busy(const struct loop *loop);
+
 /* Sets or moves the deadline. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t deadline_ns,
                     loop_timer_fn on_due);

@@ -136,18 +136,24 @@ static size_t total_of(const struct iovec *parts, int n)
     return total;
 }
 
+static ssize_t send_parts(int fd, const struct iovec *parts, int n)
+{
+    struct msghdr message = {.msg_iovlen = (size_t)n};
+    const void *unwritten = parts; /* sendmsg only reads the parts; its struct has no const */
+    memcpy(&message.msg_iov, &unwritten, sizeof(unwritten));
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 HOT enum io_result stream_write(struct stream *s, const struct iovec *parts, int n, size_t *out_len)
 {
     assert(stream_is_open(s) && n > 0);
     if (s->tls) {
         return tls_stream_write(s, parts, n, out_len);
     }
-    struct msghdr message = {.msg_iovlen = (size_t)n};
-    const void *unwritten = parts; /* sendmsg only reads the parts; its struct has no const */
-    memcpy(&message.msg_iov, &unwritten, sizeof(unwritten));
     ssize_t sent;
     do {
-        sent = sendmsg(s->watch.fd, &message, MSG_NOSIGNAL);
+        sent = n == 1 ? send(s->watch.fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL)
+                      : send_parts(s->watch.fd, parts, n);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0) {
         *out_len = (size_t)sent;

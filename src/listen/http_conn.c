@@ -108,7 +108,7 @@ void http_conn_close(struct http_conn *c)
     drop_parser(c);
     drop_request(c);
     free(TAKE(c->rest));
-    free(TAKE(c->out));
+    reply_drop_out(c);
     list_remove(&c->link);
     l->conn_count--;
     if (l->is_accept_paused && l->fd >= 0) {
@@ -429,6 +429,10 @@ static bool step_reply(struct run *run)
     struct http_conn *c = run->c;
     struct listener *l = c->listener;
 
+    if (loop_is_busy(l->loop)) { /* with the others', when all events are delivered */
+        stream_again(&c->stream);
+        return false;
+    }
     if (l->head_owner == c) {
         reply_flush_head(l);
     }

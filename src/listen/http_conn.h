@@ -24,9 +24,11 @@
 #include "listen/listen.h"
 
 enum {
-    LISTEN_READ_BYTES = 65536,        /* the listener's one read buffer */
-    LISTEN_HEAD_ROOM_BYTES = 8192,    /* a stream's head that waits for the first event */
-    LISTEN_IOV_PARTS = 64,            /* body parts of one write */
+    LISTEN_READ_BYTES = 65536,               /* the listener's one read buffer */
+    LISTEN_HEAD_ROOM_BYTES = 8192,           /* a stream's head that waits for the first event */
+    LISTEN_IOV_PARTS = 64,                   /* body parts of one write */
+    LISTEN_OUT_FIRST_BYTES = 1024,           /* an event or two, till the end of a busy turn */
+    LISTEN_KEEP_OUTS = LOOP_EVENTS_PER_TURN, /* blocks of that size, for the next such turn */
     LISTEN_OUT_MAX_BYTES = 64 << 20,  /* a handler that ignores back-pressure loses its client */
     LISTEN_DISCARD_MAX_BYTES = 65536, /* of an unread body, to keep the connection */
     LISTEN_LINGER_MAX_BYTES = 1 << 20,
@@ -54,6 +56,7 @@ enum conn_state {
 /* 0..at done | at..len in use | len..cap free. Attached only while it holds bytes. */
 struct conn_bytes {
     size_t at, len, cap;
+    struct conn_bytes *next; /* listener.spare_outs */
     char bytes[];
 };
 
@@ -115,6 +118,8 @@ struct listener {
     size_t conn_count, free_count, busy_count;
     struct parser_slot *parsers;
     size_t parser_count;
+    struct conn_bytes *spare_outs;
+    size_t spare_out_count;
     int64_t date_unix_s;
     char date[CLOCK_HTTP_DATE_BYTES + 1];
     struct http_conn *head_owner; /* whose stream head stands in head_room; NULL: none */
@@ -151,6 +156,7 @@ void reply_fault(struct http_conn *c, int status, const char *text);
 void reply_continue(struct http_conn *c);
 /* True when nothing is left to write. */
 bool reply_flush(struct http_conn *c);
+void reply_drop_out(struct http_conn *c);
 /* A stream's head that waits for its first event goes out. */
 void reply_flush_head(struct listener *l);
 /* Of a streamed reply. */

@@ -170,6 +170,11 @@ static void listener_release(struct loop_closing *closing)
     list_each_safe(node, &l->free_conns) {
         free(CONTAINER_OF(node, struct http_conn, link));
     }
+    while (l->spare_outs) {
+        struct conn_bytes *out = l->spare_outs;
+        l->spare_outs = out->next;
+        free(out);
+    }
     while (l->parsers) {
         struct parser_slot *slot = l->parsers;
         l->parsers = slot->next;

@@ -203,8 +203,11 @@ void attempt_connected(struct attempt *a)
 {
     a->state = ATTEMPT_SEND;
     attempt_phase(a, a->request.timeouts.first_byte_ns); /* renewed by each piece that goes out */
-    send_parts(a);
-    if (a->conn->stream.is_readable) {
+    bool waits = loop_is_busy(a->u->loop);               /* for the turn's other writes */
+    if (!waits) {
+        send_parts(a);
+    }
+    if (waits || a->conn->stream.is_readable) {
         stream_again(&a->conn->stream); /* an edge of the handshake may have been the answer's */
     }
 }
@@ -343,6 +346,10 @@ static HOT void read_answer(struct attempt *a, struct conn *conn)
                 a->phase_since_ns = loop_now_ns(a->u->loop);
             }
             if (!feed(a, conn, slice_of(room.ptr, len))) {
+                return;
+            }
+            a->handler->on_input_end(a->ctx);
+            if (conn->attempt != a) {
                 return;
             }
             break;

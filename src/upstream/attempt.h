@@ -23,7 +23,7 @@
 #include "io/tls.h"
 #include "wire/http1.h"
 
-enum { ATTEMPT_PARTS_MAX = 16, UPSTREAM_POOL_KEEP = 64 };
+enum { ATTEMPT_PARTS_MAX = 16 };
 
 /* Where a provider lives. Immutable; belongs to a configuration version, which attempts keep alive.
  */
@@ -50,7 +50,9 @@ struct attempt;  /* alive from attempt_start() until on_end returns or attempt_c
 
 struct attempt_handler {
     void (*on_head)(void *ctx, const struct http_head *head); /* borrowed until on_end */
-    void (*on_body)(void *ctx, struct slice data);            /* borrowed for the call */
+    void (*on_body)(void *ctx, struct slice data);            /* borrowed until on_input_end */
+    /* All that one read brought was handed on; not after on_end. */
+    void (*on_input_end)(void *ctx);
     /* Always last, once. action: what was being done ("connecting", "reading head", ...), static
      * text. */
     void (*on_end)(void *ctx, enum err e, const char *action);

@@ -4,6 +4,10 @@
 
 #include <assert.h>
 
+#if defined(__SSE2__)
+#    include <emmintrin.h>
+#endif
+
 /* The head is first collected, one contiguous copy in the arena, while its lines are checked for
  * their ends; complete, it goes through llhttp in one call. So no slice ever moves, and the result
  * cannot depend on how the bytes were cut. Sized bodies are counted here; chunked ones go through
@@ -58,24 +62,62 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
     return 0;
 }
 
-/* Most names are told from all of the table by their length. */
-static enum http_field field_of(struct slice name)
-{
-    static const struct {
-        const char *text;
-        uint8_t len;
-    } fields[] = {
-        {"", 0},
-#define FIELD(id, text) {(text), sizeof(text) - 1},
+/* Lower-case text of each field; FIELD_OTHER has none. */
+static const char *const field_texts[] = {
+    "",
+#define FIELD(id, text) (text),
 #include "wire/fields.def"
 #undef FIELD
-    };
-    _Static_assert(ARRAY_LEN(fields) == FIELD_COUNT, "a row a field");
+};
 
-    char first = (char)(name.len ? name.ptr[0] | 0x20 : 0);
-    for (unsigned i = 1; i < FIELD_COUNT; i++) {
-        if (fields[i].len == name.len && fields[i].text[0] == first &&
-            strncasecmp(name.ptr, fields[i].text, name.len) == 0) {
+enum { FIELD_LENGTHS = 32 };
+_Static_assert(ARRAY_LEN(field_texts) == FIELD_COUNT && (int)FIELD_COUNT <= (int)FIELD_LENGTHS,
+               "a row a field, two blocks of lengths");
+
+static const uint8_t field_lengths[FIELD_LENGTHS] __attribute__((aligned(16))) = {
+    0,
+#define FIELD(id, text) sizeof(text) - 1,
+#include "wire/fields.def"
+#undef FIELD
+};
+
+/* Bit i: field i has a name of that length. */
+static inline uint32_t fields_of_length(size_t len)
+{
+    uint32_t found = 0;
+#if defined(__SSE2__)
+    const __m128i *lengths = (const __m128i *)(const void *)field_lengths;
+    __m128i wanted = _mm_set1_epi8((char)(len < UINT8_MAX ? len : UINT8_MAX));
+    found = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(lengths), wanted)) |
+            (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(lengths + 1), wanted)) << 16;
+#else
+    for (unsigned i = 0; i < FIELD_COUNT; i++) {
+        found |= field_lengths[i] == len ? UINT32_C(1) << i : 0;
+    }
+#endif
+    return found & ~UINT32_C(1);
+}
+
+/* Of token characters (RFC 9110 section 5.6.2), which llhttp has checked, only letters and '_'
+ * change with bit 5. */
+static inline bool same_token(const char *name, const char *lower, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if ((name[i] | 0x20) != lower[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum http_field field_of(struct slice name)
+{
+    if (name.len == 0) {
+        return FIELD_OTHER;
+    }
+    for (uint32_t left = fields_of_length(name.len); left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        if (same_token(name.ptr, field_texts[i], name.len)) {
             return (enum http_field)i;
         }
     }

@@ -23,33 +23,39 @@ static void alc_free(void *ctx, void *ptr)
     (void)ptr;
 }
 
+enum err json_parse_checked(struct arena *a, struct slice text, yyjson_val **out_root,
+                            struct span_fault *out_fault)
+{
+    const yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, a};
+    yyjson_read_err why = {.code = 0};
+    const union {
+        const char *ours;
+        char *theirs;
+    } bytes = {.ours = text.ptr}; /* not in situ: the text is not written to */
+    yyjson_doc *doc =
+        yyjson_read_opts(bytes.theirs, text.len, YYJSON_READ_NUMBER_AS_RAW, &alc, &why);
+    if (doc) {
+        *out_root = yyjson_doc_get_root(doc);
+        return OK;
+    }
+    if (out_fault) {
+        *out_fault = (struct span_fault){.at = why.pos, .what = "invalid UTF-8 in a string"};
+    }
+    return why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? E_LIMIT : E_SYNTAX;
+}
+
 enum err json_parse(struct arena *a, struct slice text, yyjson_val **out_root,
                     struct span_fault *out_fault)
 {
     struct span_fault fault = {.at = 0};
     enum err e = spans_check(text, &fault);
-    yyjson_doc *doc = NULL;
-    if (!e) {
-        const yyjson_alc alc = {alc_malloc, alc_realloc, alc_free, a};
-        yyjson_read_err why = {.code = 0};
-        const union {
-            const char *ours;
-            char *theirs;
-        } bytes = {.ours = text.ptr}; /* not in situ: the text is not written to */
-        doc = yyjson_read_opts(bytes.theirs, text.len, YYJSON_READ_NUMBER_AS_RAW, &alc, &why);
-        if (!doc) {
-            e = why.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? E_LIMIT : E_SYNTAX;
-            fault = (struct span_fault){.at = why.pos, .what = "invalid UTF-8 in a string"};
-        }
+    if (e == OK) {
+        return json_parse_checked(a, text, out_root, out_fault);
     }
-    if (e) {
-        if (out_fault) {
-            *out_fault = fault;
-        }
-        return e;
+    if (out_fault) {
+        *out_fault = fault;
     }
-    *out_root = yyjson_doc_get_root(doc);
-    return OK;
+    return e;
 }
 
 yyjson_val *json_get(yyjson_val *obj, const char *name)

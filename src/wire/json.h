@@ -18,6 +18,9 @@
  * (depth, or the arena's cap). out_fault may be NULL. */
 MUST_USE enum err json_parse(struct arena *a, struct slice text, yyjson_val **out_root,
                              struct span_fault *out_fault) __attribute__((nonnull(1, 3)));
+/* The same for text that spans_scan() or spans_check() has found good. */
+MUST_USE enum err json_parse_checked(struct arena *a, struct slice text, yyjson_val **out_root,
+                                     struct span_fault *out_fault) __attribute__((nonnull(1, 3)));
 
 /* The member, or NULL; obj may be NULL or of any kind. Of duplicates the first. */
 yyjson_val *json_get(yyjson_val *obj, const char *name);

@@ -207,6 +207,7 @@ static void the_least_recently_used_goes_first(void **state)
 
 struct worker {
     struct cache *c;
+    _Atomic int *running; /* workers that have not ended */
     uint32_t seed;
     int64_t wrong, found;
 };
@@ -236,6 +237,7 @@ static void *use_cache(void *arg)
             cache_entry_unref(e);
         }
     }
+    atomic_fetch_sub(w->running, 1);
     return NULL;
 }
 
@@ -245,14 +247,16 @@ static void threads_share_it_and_the_bound_holds(void **state)
     struct cache *c = start(SHARED_MAX_BYTES, 4000);
     struct worker workers[THREADS];
     pthread_t threads[THREADS];
+    _Atomic int running = THREADS;
     for (size_t i = 0; i < THREADS; i++) {
-        workers[i] = (struct worker){.c = c, .seed = (uint32_t)i + 1};
+        workers[i] = (struct worker){.c = c, .running = &running, .seed = (uint32_t)i + 1};
         assert_int_equal(pthread_create(&threads[i], NULL, use_cache, &workers[i]), 0);
     }
     int64_t most = 0;
-    for (int i = 0; i < 2000; i++) {
+    while (atomic_load(&running)) { /* on a busy machine they may begin late */
         struct cache_stats s = cache_stats(c);
         most = s.bytes > most ? s.bytes : most;
+        (void)sched_yield();
     }
     int64_t found = 0;
     for (size_t i = 0; i < THREADS; i++) {

@@ -80,7 +80,14 @@ static void on_end(void *ctx, enum err e, const char *action)
     arena_reset(&call->arena);
 }
 
-static const struct attempt_handler handler = {on_head, on_body, on_end};
+static void on_input_end(void *ctx)
+{
+    struct call *call = ctx;
+    assert_false(call->is_over);
+    call->inputs++;
+}
+
+static const struct attempt_handler handler = {on_head, on_body, on_input_end, on_end};
 
 void call_init(struct call *call, struct client *c, const struct upstream_dest *dest,
                const char *body)

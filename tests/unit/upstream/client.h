@@ -31,6 +31,7 @@ struct call {
     char detail[256];
     char body[BODY_MAX_BYTES]; /* its beginning */
     size_t body_bytes;
+    int inputs; /* reads that on_input_end told the end of */
     bool was_sent, was_reused;
     bool pauses_at_body; /* once */
     bool cancels_at_head;
