@@ -6,6 +6,10 @@
  * chat_number whose text is empty was not given, and carries the client's own spelling otherwise.
  * Decoders fill what they find and name what they cannot carry in chat_request.dropped; encoders
  * add to it.
+ *
+ * What one dialect alone knows travels as JSON in `extras` (members beside those named here) or as
+ * a CHAT_OPAQUE part, each with `provider`, the name of that dialect: its own encoder puts it back,
+ * every other names it as dropped.
  */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
@@ -19,12 +23,13 @@ enum chat_role { CHAT_SYSTEM, CHAT_DEVELOPER, CHAT_USER, CHAT_ASSISTANT, CHAT_TO
 enum chat_part_kind {
     CHAT_TEXT,
     CHAT_REFUSAL,
-    CHAT_IMAGE,      /* url, or media_type + data (base64) */
-    CHAT_AUDIO,      /* media_type + data */
-    CHAT_FILE,       /* url, file_id, or media_type + data; name */
-    CHAT_THINKING,   /* text, signature; provider that made it; data: redacted, opaque */
-    CHAT_TOOL_CALL,  /* id, name, text = arguments JSON */
-    CHAT_TOOL_RESULT /* id; parts nested as text or images; is_error */
+    CHAT_IMAGE,       /* url, or media_type + data (base64) */
+    CHAT_AUDIO,       /* media_type + data */
+    CHAT_FILE,        /* url, file_id, media_type + data, plain text, or nested parts; name */
+    CHAT_THINKING,    /* text, signature; provider that made it; data: redacted, opaque */
+    CHAT_TOOL_CALL,   /* id, name, text = arguments JSON */
+    CHAT_TOOL_RESULT, /* id; parts nested; is_error */
+    CHAT_OPAQUE       /* name = its type, data = the JSON as given, provider */
 };
 
 struct chat_part {
@@ -34,10 +39,11 @@ struct chat_part {
     struct slice media_type, data, url, file_id, detail;
     struct slice signature, provider;
     struct slice
-        cache_marker; /* JSON of cache_control / prompt_cache_breakpoint, empty when absent */
+        cache_marker;    /* JSON of cache_control / prompt_cache_breakpoint, empty when absent */
+    struct slice extras; /* JSON object, or empty; provider says whose */
     bool is_error;
     bool is_custom;          /* a custom (free text) tool call */
-    struct chat_part *parts; /* CHAT_TOOL_RESULT */
+    struct chat_part *parts; /* CHAT_TOOL_RESULT, CHAT_FILE */
     size_t part_count;
 };
 
@@ -51,6 +57,7 @@ struct chat_message {
 struct chat_tool {
     struct slice name, description, schema; /* schema: JSON text, empty: no arguments */
     struct slice raw;                       /* hosted or custom tools: the JSON as given */
+    struct slice provider, extras;          /* whose raw and extras are; as in struct chat_part */
     struct slice cache_marker;              /* as in struct chat_part */
     bool is_custom, is_strict, has_strict;
 };
@@ -61,6 +68,13 @@ enum chat_tool_choice {
     CHAT_CHOICE_AUTO,
     CHAT_CHOICE_REQUIRED,
     CHAT_CHOICE_NAMED
+};
+enum chat_thinking {
+    CHAT_THINKING_DEFAULT, /* a reasoning_effort, where given, asks for it */
+    CHAT_THINKING_UNSAID,  /* the model's own way; a reasoning_effort is about the whole answer */
+    CHAT_THINKING_OFF,
+    CHAT_THINKING_BUDGET,  /* thinking_budget tokens of it */
+    CHAT_THINKING_ADAPTIVE /* as much as the model finds right; reasoning_effort may guide it */
 };
 enum chat_format { CHAT_FORMAT_DEFAULT, CHAT_FORMAT_TEXT, CHAT_FORMAT_JSON, CHAT_FORMAT_SCHEMA };
 
@@ -86,10 +100,13 @@ struct chat_request {
         presence_penalty, choices;
     struct slice *stops;
     size_t stop_count;
-    struct slice reasoning_effort;
+    struct slice reasoning_effort; /* none, minimal, low, medium, high, xhigh, max */
+    enum chat_thinking thinking;
     struct chat_number thinking_budget; /* tokens, where a dialect counts them */
+    struct slice thinking_display;      /* summarized, omitted; empty: the model's own way */
     struct slice user, service_tier;
-    struct slice metadata; /* JSON object */
+    struct slice metadata;         /* JSON object */
+    struct slice extras, provider; /* as in struct chat_part */
     bool is_stream;
     bool wants_usage;
     /* The decoder filled max_tokens or temperature in because its dialect has a default: sent where
@@ -112,6 +129,7 @@ struct chat_choice {
     size_t part_count;
     enum chat_finish finish;
     struct slice stop_sequence; /* the stop text that was met, where the provider tells */
+    struct slice stop_details;  /* JSON: why it was refused, where the provider tells */
 };
 
 struct chat_response {
@@ -131,19 +149,27 @@ enum chat_chunk_kind {
     CHAT_CHUNK_THINKING,
     CHAT_CHUNK_TOOL_START,
     CHAT_CHUNK_TOOL_ARGUMENTS,
+    CHAT_CHUNK_CITATION,
+    CHAT_CHUNK_OPAQUE,
     CHAT_CHUNK_FINISH,
     CHAT_CHUNK_USAGE,
     CHAT_CHUNK_ERROR,
     CHAT_CHUNK_END
 };
 
-/* One step of a stream; texts are borrowed for the callback. */
+/* One step of a stream; texts are borrowed for the callback. A call's arguments, joined, are never
+ * empty where its decoder knows the call's end. */
 struct chat_chunk {
     enum chat_chunk_kind kind;
     int choice; /* index of the choice */
     int tool;   /* index of the tool call within the choice */
+    int block;  /* THINKING: texts of the same number are one thought */
+    /* text: CITATION: JSON of it; OPAQUE: JSON of the block, name its type; FINISH: the stop text
+     * that was met, where the provider tells */
     struct slice text, id, name, model;
-    struct slice signature; /* CHAT_CHUNK_THINKING, CHAT_CHUNK_TOOL_START: the provider's proof */
+    struct slice signature; /* THINKING (after its text), TOOL_START: the provider's proof */
+    struct slice data;      /* THINKING: redacted, opaque */
+    struct slice provider;  /* dialect that made signature, data, citation or block */
     enum chat_finish finish;
     struct usage usage;
     int64_t created_unix_s;

@@ -144,6 +144,18 @@ static void add_schema(const struct chat_counter *c, struct slice schema, struct
 }
 
 static void add_part(const struct chat_counter *c, const struct chat_part *p,
+                     struct chat_count *sum);
+
+/* Nested parts: of results, and of documents in them, and no deeper. */
+static void add_parts(const struct chat_counter *c, const struct chat_part *p,
+                      struct chat_count *sum)
+{
+    for (size_t i = 0; i < p->part_count; i++) {
+        add_part(c, &p->parts[i], sum);
+    }
+}
+
+static void add_part(const struct chat_counter *c, const struct chat_part *p,
                      struct chat_count *sum)
 {
     struct chat_count one = {0, 0, true};
@@ -153,7 +165,12 @@ static void add_part(const struct chat_counter *c, const struct chat_part *p,
     case CHAT_IMAGE: chat_count_image(c, p, &one); break;
     case CHAT_AUDIO: count_sound(c, p, &one); break;
     case CHAT_FILE:
-        count_document(c, p, &one);
+        if (p->text.len || p->part_count) {
+            add_text(c, p->text, sum);
+            add_parts(c, p, sum);
+        } else {
+            count_document(c, p, &one);
+        }
         add_text(c, p->name, sum);
         break;
     case CHAT_THINKING:
@@ -168,15 +185,12 @@ static void add_part(const struct chat_counter *c, const struct chat_part *p,
     case CHAT_TOOL_RESULT:
         add_frame(sum, frames[c->family].call);
         add_text(c, p->text, sum);
-        for (size_t i = 0; i < p->part_count; i++) { /* text and images: no deeper */
-            if (p->parts[i].kind == CHAT_IMAGE) {
-                chat_count_image(c, &p->parts[i], &one);
-                add(sum, one);
-            } else {
-                add_text(c, p->parts[i].text, sum);
-            }
-        }
-        return;
+        add_parts(c, p, sum);
+        break;
+    case CHAT_OPAQUE: /* what it stands for may be more than what is spelled */
+        add_text(c, p->data, sum);
+        one.is_bounded = false;
+        break;
     }
     add(sum, one);
 }

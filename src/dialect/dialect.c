@@ -2,15 +2,26 @@
 
 #include "dialect/stream.h"
 
+static const struct dialect *const providers[] = {&dialect_openai, &dialect_anthropic};
+
 const struct dialect *dialect_find(struct slice name)
 {
-    static const struct dialect *const providers[] = {&dialect_openai};
     for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
         if (slice_eq(name, slice_str(providers[i]->name))) {
             return providers[i];
         }
     }
     return NULL;
+}
+
+const struct dialect *dialect_of_record(enum record_dialect record)
+{
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+        if (providers[i]->record == record) {
+            return providers[i];
+        }
+    }
+    return record == RECORD_DIALECT_OWN ? &dialect_own : NULL;
 }
 
 enum err dialect_events_to_body(struct arena *a, const struct dialect *d, enum chat_operation op,

@@ -16,74 +16,9 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/text.h"
+#include "dialect/ask.h"
 #include "dialect/fault.h"
 #include "wire/http1.h"
-
-enum { FORWARD_PARTS_MAX = 10 };
-
-enum chat_operation { CHAT_OP_CHAT = 0, CHAT_OP_COMPLETION, CHAT_OP_EMBEDDING, CHAT_OP_MODERATION };
-
-/* What the gateway must know of any request before choosing a target. */
-struct chat_ask {
-    enum chat_operation op;
-    struct slice body;  /* as received */
-    struct slice model; /* unescaped */
-    bool is_stream;
-    bool wants_usage;             /* the client asked for stream usage itself */
-    int64_t output_max_tokens;    /* max_completion_tokens or max_tokens; -1 absent */
-    int64_t choices;              /* n, best_of, or prompt count; >= 1 */
-    int64_t prompt_max_tokens;    /* upper bound from bytes plus template overhead; -1: bytes do not
-                                     bound it */
-    bool is_deterministic;        /* explicit temperature 0 or seed */
-    bool is_uncacheable;          /* store, previous_response_id, ... */
-    struct slice user;            /* end-user id, for tags */
-    void *spans;                  /* the dialect's own: positions of members for forward() */
-    struct chat_request *neutral; /* set by decode() */
-};
-
-/* What a provider's model family needs (route/profile.h fills it). */
-struct dialect_profile {
-    bool takes_max_completion_tokens; /* else max_tokens */
-    bool refuses_sampling;            /* temperature, top_p, penalties other than default */
-    bool refuses_stop;
-    bool refuses_stream_options; /* does not know include_usage */
-    bool takes_developer_role;
-};
-
-struct encode_options {
-    struct slice model; /* the provider's name */
-    const struct dialect_profile *profile;
-    int64_t output_cap_tokens; /* configured cap to send when the client gave none; -1: none */
-    bool is_stream;
-    bool wants_usage;                /* ask for stream usage */
-    const struct chat_ask *defaults; /* unused by most */
-};
-
-/* Parts of a body to send, in order; borrowed from the request body and the arena. */
-struct body_parts {
-    struct slice parts[FORWARD_PARTS_MAX];
-    size_t count;
-    size_t bytes;
-    bool adds_usage;      /* we asked for usage, the client did not: hide it from the stream */
-    struct slice dropped; /* comma-separated members left out for this provider; arena */
-};
-
-/* Facts taken from an answer while it passes. */
-struct outcome {
-    bool wants_detail; /* in: finish and output_bytes of a whole answer are needed though it tells
-                          its usage */
-    struct usage usage;
-    bool has_usage;
-    enum chat_finish finish;
-    bool is_error;        /* an error object inside a 200 */
-    bool is_complete;     /* the terminal event was seen, or a whole body parsed */
-    bool has_content;     /* a content-bearing event was seen */
-    bool is_empty;        /* a whole body without any choice */
-    int64_t output_bytes; /* text bytes relayed, for estimates */
-    int64_t output_events;
-    struct slice model; /* as the provider names it; arena */
-    struct slice error; /* message, arena */
-};
 
 enum stream_flag {
     STREAM_TERMINAL = 1, /* these bytes are the terminal event: account before sending them */
@@ -96,6 +31,13 @@ typedef enum err (*stream_bytes_fn)(void *ctx, struct slice bytes, unsigned flag
 
 struct dialect_stream; /* in the exchange's arena */
 struct dialect_events; /* dialect/stream.h: what streams of the dialect are made of */
+
+/* A header line that goes to the provider beside the credential. */
+struct dialect_header {
+    struct slice name;  /* lower case; a client of the same dialect that sends it has its value
+                           passed on instead */
+    struct slice value; /* empty: only passed on */
+};
 
 struct dialect {
     const char *name; /* "openai" */
@@ -111,6 +53,8 @@ struct dialect {
      * elsewhere. */
     enum err (*encode_response)(struct arena *a, const struct chat_response *r, const void *extras,
                                 struct slice *out_body);
+    /* The answer to CHAT_OP_COUNT_TOKENS; NULL where the dialect has no such operation. */
+    void (*render_count)(int64_t input_tokens, struct text *out_body);
     /* Status, body and extra header lines (each with CRLF) of an error. */
     void (*render_fault)(const struct fault *f, int *out_status, struct text *out_body,
                          struct text *out_headers);
@@ -123,9 +67,14 @@ struct dialect {
                          bool is_stream);
     /* Header lines of a credential, e.g. "authorization: Bearer ...\r\n". */
     void (*render_auth)(struct slice key, struct text *out);
+    const struct dialect_header *headers;
+    size_t header_count;
     enum err (*encode_request)(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
     enum err (*decode_response)(struct arena *a, struct slice body, struct chat_response *out);
+    /* The provider's answer to CHAT_OP_COUNT_TOKENS; NULL where the dialect has no such operation.
+     */
+    enum err (*read_count)(struct slice body, int64_t *out_input_tokens);
     void (*read_fault)(struct arena *a, int status, struct slice body, struct upstream_fault *out);
 
     /* --- same dialect on both sides --- */
@@ -139,6 +88,7 @@ struct dialect {
 };
 
 extern const struct dialect dialect_openai;
+extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_own; /* client side only: /api/v1/completions */
 
 static inline bool dialect_is_same(const struct dialect *client, const struct dialect *provider)
@@ -146,6 +96,8 @@ static inline bool dialect_is_same(const struct dialect *client, const struct di
     return client == provider;
 }
 const struct dialect *dialect_find(struct slice name); /* provider dialects by name; NULL */
+/* By the number that records and stored answers keep of it; NULL when there is none. */
+const struct dialect *dialect_of_record(enum record_dialect record);
 
 /* A stream from a provider dialect to a client dialect: same dialects relay bytes (hiding usage
  * when asked), others translate through chunks. outcome is filled as it goes. extras_fn renders the
@@ -154,6 +106,8 @@ struct stream_options {
     const struct dialect *provider, *client;
     enum chat_operation op;
     bool hides_usage;       /* body_parts.adds_usage */
+    bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
+    int64_t now_unix_s;     /* told where the provider does not say when it answered */
     size_t event_max_bytes; /* one event may not be larger: E_LIMIT */
     stream_bytes_fn on_bytes;
     void *ctx;
@@ -174,6 +128,9 @@ MUST_USE enum err dialect_stream_end(struct dialect_stream *s);
 /* The own dialect's last event repeats the whole content: the text of choice 0 so far. Empty for
  * same-dialect streams. */
 struct slice dialect_stream_text(const struct dialect_stream *s);
+/* The whole answer so far, in the exchange's arena; NULL for same-dialect streams, without
+ * options.gathers, or when memory ended. */
+const struct chat_response *dialect_stream_answer(struct dialect_stream *s);
 
 /* Turns stored event bytes of the dialect into one whole answer body and back, for cache hits in
  * the other form. */

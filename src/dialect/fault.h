@@ -48,6 +48,7 @@ struct fault {
     int64_t limit_value;     /* FAULT_RATE_LIMITED: requests per minute */
     int64_t retry_after_ns;  /* > 0: the gateway sends Retry-After; renderers need not */
     struct slice limit_name; /* x-llm-gateway-limit, sent by the gateway */
+    struct slice request_id; /* for dialects that repeat it in the body; empty: none */
 };
 
 /* The provider's error answer, classified. */

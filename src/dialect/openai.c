@@ -11,6 +11,7 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     case CHAT_OP_COMPLETION: return SLICE("/completions");
     case CHAT_OP_EMBEDDING: return SLICE("/embeddings");
     case CHAT_OP_MODERATION: return SLICE("/moderations");
+    case CHAT_OP_COUNT_TOKENS: break; /* there is no such operation */
     }
     return SLICE_NONE;
 }
@@ -25,8 +26,11 @@ static void render_auth(struct slice key, struct text *out)
 static const struct dialect_events events = {
     .look = openai_look,
     .read_usage = openai_read_usage,
+    .read_error = openai_error_message,
     .decode = openai_decode_event,
     .done = SLICE_INIT("data: [DONE]\n\n"),
+    .encode = openai_encode_chunk,
+    .encoder_bytes = OPENAI_ENCODER_BYTES,
     .to_body = openai_to_body,
     .to_events = openai_to_events,
 };

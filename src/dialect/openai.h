@@ -87,8 +87,24 @@ enum err openai_decode_response(struct arena *a, struct slice body, struct chat_
 /* openai_encode.c */
 enum err openai_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
+/* ,"tool_calls":[...] where there are calls among the parts. */
+void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count);
+
+/* openai_answer.c */
 enum err openai_encode_response(struct arena *a, const struct chat_response *r, const void *extras,
                                 struct slice *out_body);
+/* ,"usage":{...} */
+void openai_add_usage(struct text *t, const struct usage *u);
+/* An element of reasoning_details (OpenRouter's form): a thought with what proves it, to be handed
+ * back in the next request. */
+void openai_add_reasoning_detail(struct text *t, const struct chat_part *p, size_t index);
+/* Dialect that made a thought, from the format that reasoning_details name; empty: unknown. */
+struct slice openai_format_provider(struct slice format);
+/* "annotations":[...] from a citation or a list of them that name a URL; nothing otherwise. Indices
+ * count characters of the content. */
+void openai_add_annotations(struct text *t, struct arena *scratch, struct slice citations,
+                            int64_t start, int64_t end);
+int64_t openai_character_count(struct slice text);
 
 /* openai_fault.c */
 void openai_render_fault(const struct fault *f, int *out_status, struct text *out_body,
@@ -97,8 +113,11 @@ void openai_render_stream_fault(const struct fault *f, struct text *out);
 void openai_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out);
 
 /* openai_events.c */
-enum err openai_decode_event(struct arena *scratch, struct slice data, bool is_first,
-                             chat_chunk_fn on_chunk, void *ctx);
+enum err openai_decode_event(struct stream_decoder *decoder, struct slice data);
+
+/* openai_chunks.c */
+enum { OPENAI_ENCODER_BYTES = 320 }; /* what it remembers between chunks, rounded up */
+enum err openai_encode_chunk(struct stream_encoder *e, const struct chat_chunk *chunk);
 
 /* openai_store.c */
 enum err openai_to_body(struct arena *a, enum chat_operation op, struct slice events,

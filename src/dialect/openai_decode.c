@@ -16,14 +16,6 @@ static enum err no_memory(struct decoder *d)
     return E_NOMEM;
 }
 
-static void drop(struct decoder *d, const char *name)
-{
-    if (d->dropped.len) {
-        text_add_char(&d->dropped, ',');
-    }
-    text_add(&d->dropped, slice_str(name));
-}
-
 static enum err refuse_message(struct decoder *d, const char *member, const char *what)
 {
     struct slice param =
@@ -60,6 +52,7 @@ static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part 
 {
     part->kind = CHAT_FILE;
     part->file_id = json_get_string(file, "file_id");
+    part->provider = part->file_id.len ? SLICE("openai") : SLICE_NONE;
     part->name = json_get_string(file, "filename");
     struct slice data = json_get_string(file, "file_data");
     if (data.len) {
@@ -161,14 +154,51 @@ static enum err take_call(struct decoder *d, yyjson_val *call, struct chat_part 
     return part->name.ptr ? OK : refuse_message(d, "tool_calls", "a call needs a name");
 }
 
+/* Thoughts that their maker signed: OpenRouter's reasoning_details or LiteLLM's thinking_blocks,
+ * which only Claude fills. */
+static void take_proven(yyjson_val *m, struct chat_part *parts, size_t *count)
+{
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_val *details = json_get(m, "reasoning_details");
+    yyjson_val *blocks = json_get(m, "thinking_blocks");
+    yyjson_arr_foreach(details, i, max, v)
+    {
+        struct chat_part part = {.kind = CHAT_THINKING,
+                                 .text = json_get_string(v, "text"),
+                                 .signature = json_get_string(v, "signature"),
+                                 .data = json_get_string(v, "data"),
+                                 .provider = openai_format_provider(json_get_string(v, "format"))};
+        if (part.provider.len && (part.signature.len || part.data.len)) {
+            parts[(*count)++] = part;
+        }
+    }
+    if (*count) {
+        return;
+    }
+    yyjson_arr_foreach(blocks, i, max, v)
+    {
+        struct chat_part part = {.kind = CHAT_THINKING,
+                                 .text = json_get_string(v, "thinking"),
+                                 .signature = json_get_string(v, "signature"),
+                                 .data = json_get_string(v, "data"),
+                                 .provider = SLICE("anthropic")};
+        if (part.signature.len || part.data.len) {
+            parts[(*count)++] = part;
+        }
+    }
+}
+
 /* Reasoning in whatever member a compatible server or client puts it. */
 static void take_thinking(yyjson_val *m, struct chat_part *parts, size_t *count)
 {
     struct slice text = json_get_string(m, "reasoning_content");
+    size_t before = *count;
+    take_proven(m, parts, count);
     if (!text.len) {
         text = json_get_string(m, "reasoning");
     }
-    if (text.len) {
+    if (text.len && *count == before) {
         parts[(*count)++] = (struct chat_part){.kind = CHAT_THINKING, .text = text};
     }
 }
@@ -176,7 +206,9 @@ static void take_thinking(yyjson_val *m, struct chat_part *parts, size_t *count)
 /* thinking + content + refusal + calls + old-style call */
 static size_t size_of_assistant(yyjson_val *m)
 {
-    return 1 + size_of_content(json_get(m, "content")) + 1 +
+    return 1 + yyjson_arr_size(json_get(m, "reasoning_details")) +
+           yyjson_arr_size(json_get(m, "thinking_blocks")) +
+           size_of_content(json_get(m, "content")) + 1 +
            yyjson_arr_size(json_get(m, "tool_calls")) + 1;
 }
 
@@ -246,6 +278,15 @@ static bool role_of(struct slice name, enum chat_role *out)
     return false;
 }
 
+/* A marker on the message (LiteLLM, OpenRouter) stands for one on its last part. */
+static void take_message_marker(struct decoder *d, yyjson_val *m, struct chat_message *out)
+{
+    struct slice marker = member_text(d, m, "cache_control");
+    if (marker.len && out->part_count && !out->parts[out->part_count - 1].cache_marker.len) {
+        out->parts[out->part_count - 1].cache_marker = marker;
+    }
+}
+
 static enum err take_message(struct decoder *d, yyjson_val *m, struct chat_message *out)
 {
     if (!yyjson_is_obj(m)) {
@@ -285,9 +326,11 @@ static enum err take_messages(struct decoder *d, yyjson_val *messages, struct ch
     yyjson_arr_foreach(messages, i, max, m)
     {
         d->message = i;
-        if (take_message(d, m, &out->messages[out->message_count++])) {
+        struct chat_message *to = &out->messages[out->message_count++];
+        if (take_message(d, m, to)) {
             return d->failed;
         }
+        take_message_marker(d, m, to);
     }
     return OK;
 }
@@ -309,11 +352,15 @@ static void take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
     }
     if (!body || out->is_custom) {
         out->raw = json_text(d->arena, v);
+        out->provider = SLICE("openai");
     }
     out->name = json_get_string(body, "name");
     out->description = json_get_string(body, "description");
     out->schema = member_text(d, body, "parameters");
     out->cache_marker = member_text(d, v, "cache_control");
+    if (!out->cache_marker.len) {
+        out->cache_marker = member_text(d, body, "cache_control");
+    }
     out->has_strict = !json_is_none(json_get(body, "strict"));
     out->is_strict = json_is_true(json_get(body, "strict"));
 }
@@ -465,6 +512,30 @@ static void take_numbers(yyjson_val *root, struct chat_request *out)
     }
 }
 
+/* Beside OpenAI's effort: OpenRouter's reasoning and Anthropic's thinking, as gateways take them.
+ */
+static void take_reasoning(yyjson_val *root, struct chat_request *out)
+{
+    yyjson_val *reasoning = json_get(root, "reasoning");
+    yyjson_val *thinking = json_get(root, "thinking");
+    struct slice type = json_get_string(thinking, "type");
+    out->reasoning_effort = json_get_string(root, "reasoning_effort");
+    if (!out->reasoning_effort.len) {
+        out->reasoning_effort = json_get_string(reasoning, "effort");
+    }
+    out->thinking_budget.text = json_number(json_get(reasoning, "max_tokens"));
+    if (slice_eq(type, SLICE("enabled"))) {
+        out->thinking_budget.text = json_number(json_get(thinking, "budget_tokens"));
+    } else if (slice_eq(type, SLICE("disabled"))) {
+        out->thinking = CHAT_THINKING_OFF;
+    } else if (slice_eq(type, SLICE("adaptive"))) {
+        out->thinking = CHAT_THINKING_ADAPTIVE;
+    }
+    if (out->thinking_budget.text.len) {
+        out->thinking = CHAT_THINKING_BUDGET;
+    }
+}
+
 /* What the neutral form has no place for; false and null ask for nothing. */
 static void name_dropped(struct decoder *d, yyjson_val *root)
 {
@@ -484,7 +555,7 @@ static void name_dropped(struct decoder *d, yyjson_val *root)
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         yyjson_val *v = json_get(root, names[i]);
         if (!json_is_none(v) && !yyjson_is_false(v)) {
-            drop(d, names[i]);
+            drop_name(&d->dropped, slice_str(names[i]));
         }
     }
 }
@@ -510,11 +581,11 @@ enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fau
     r->wants_usage = ask->wants_usage;
     yyjson_val *parallel = json_get(root, "parallel_tool_calls");
     r->parallel_tool_calls = json_is_none(parallel) ? -1 : json_is_true(parallel);
-    r->reasoning_effort = json_get_string(root, "reasoning_effort");
     r->service_tier = json_get_string(root, "service_tier");
     r->user = ask->user;
     r->metadata = member_text(&d, root, "metadata");
     take_numbers(root, r);
+    take_reasoning(root, r);
     take_format(&d, root, r);
     name_dropped(&d, root);
     if (take_messages(&d, json_get(root, "messages"), r) || take_tools(&d, root, r) ||
@@ -531,6 +602,7 @@ static enum err take_choice(struct decoder *d, yyjson_val *v, struct chat_choice
     yyjson_val *m = json_get(v, "message");
     struct slice text = json_get_string(v, "text"); /* completions */
     out->finish = openai_finish(json_get_string(v, "finish_reason"));
+    out->stop_sequence = json_get_string(v, "stop_reason"); /* vLLM */
     out->parts = arena_array(d->arena, size_of_assistant(m) + 1, sizeof(*out->parts));
     if (!out->parts) {
         return no_memory(d);

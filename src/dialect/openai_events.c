@@ -90,6 +90,33 @@ static enum err send_calls(const struct chunks *c, int choice, yyjson_val *delta
     return OK;
 }
 
+/* What proves a thought; its text comes beside, as reasoning. */
+static enum err send_proofs(const struct chunks *c, int choice, yyjson_val *delta)
+{
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_val *details = json_get(delta, "reasoning_details");
+    yyjson_arr_foreach(details, i, max, v)
+    {
+        struct chat_chunk chunk = c->base;
+        int64_t block = 0;
+        (void)json_i64(json_get(v, "index"), &block);
+        chunk.kind = CHAT_CHUNK_THINKING;
+        chunk.choice = choice;
+        chunk.block = block < 0 || block > 1023 ? 1023 : (int)block;
+        chunk.signature = json_get_string(v, "signature");
+        chunk.data = json_get_string(v, "data");
+        chunk.provider = openai_format_provider(json_get_string(v, "format"));
+        if (chunk.provider.len && (chunk.signature.len || chunk.data.len)) {
+            enum err e = c->on_chunk(c->ctx, &chunk);
+            if (e) {
+                return e;
+            }
+        }
+    }
+    return OK;
+}
+
 static enum err send_choice(const struct chunks *c, yyjson_val *v)
 {
     int64_t index = 0;
@@ -101,6 +128,7 @@ static enum err send_choice(const struct chunks *c, yyjson_val *v)
         thinking = json_get_string(delta, "reasoning");
     }
     enum err e = send_if(c, CHAT_CHUNK_THINKING, choice, thinking);
+    e = e ? e : send_proofs(c, choice, delta);
     e = e ? e : send_if(c, CHAT_CHUNK_TEXT, choice, json_get_string(v, "text"));
     e = e ? e : send_content(c, choice, json_get(delta, "content"));
     e = e ? e : send_if(c, CHAT_CHUNK_REFUSAL, choice, json_get_string(delta, "refusal"));
@@ -111,6 +139,7 @@ static enum err send_choice(const struct chunks *c, yyjson_val *v)
         chunk.kind = CHAT_CHUNK_FINISH;
         chunk.choice = choice;
         chunk.finish = finish;
+        chunk.text = json_get_string(v, "stop_reason"); /* vLLM: the stop text that was met */
         e = c->on_chunk(c->ctx, &chunk);
     }
     return e;
@@ -124,24 +153,23 @@ static enum err send_usage(const struct chunks *c, struct slice usage)
     return chunk.usage.is_known ? c->on_chunk(c->ctx, &chunk) : OK;
 }
 
-enum err openai_decode_event(struct arena *scratch, struct slice data, bool is_first,
-                             chat_chunk_fn on_chunk, void *ctx)
+enum err openai_decode_event(struct stream_decoder *decoder, struct slice data)
 {
-    struct chunks c = {.on_chunk = on_chunk, .ctx = ctx};
+    struct chunks c = {.on_chunk = decoder->on_chunk, .ctx = decoder->ctx};
     struct event_look look;
     yyjson_val *root;
     enum err e = openai_look(SLICE_NONE, data, &look);
     if (e || look.is_done) {
         return e ? e : send(&c, CHAT_CHUNK_END, 0, SLICE_NONE);
     }
-    e = json_parse(scratch, data, &root, NULL);
+    e = json_parse(decoder->scratch, data, &root, NULL);
     if (e) {
         return e;
     }
     c.base.id = json_get_string(root, "id");
     c.base.model = json_get_string(root, "model");
     (void)json_i64(json_get(root, "created"), &c.base.created_unix_s);
-    if (is_first) {
+    if (decoder->is_first) {
         e = send(&c, CHAT_CHUNK_START, 0, SLICE_NONE);
     }
     size_t i, max;

@@ -263,6 +263,8 @@ static enum err encode_chunk(struct stream_encoder *e, const struct chat_chunk *
     case CHAT_CHUNK_THINKING:
     case CHAT_CHUNK_TOOL_START:
     case CHAT_CHUNK_TOOL_ARGUMENTS:
+    case CHAT_CHUNK_CITATION:
+    case CHAT_CHUNK_OPAQUE:
     case CHAT_CHUNK_FINISH: /* in the last event */
     case CHAT_CHUNK_USAGE: break;
     }

@@ -5,8 +5,9 @@
  *
  * The terminal event always goes out alone, so that the books are closed before it is sent.
  */
+#include "dialect/stream.h"
+
 #include "core/check.h"
-#include "dialect/openai.h"
 
 #include <assert.h>
 
@@ -24,9 +25,10 @@ struct dialect_stream {
     uint64_t seen, finished; /* choices, as in struct event_look */
     struct text text;        /* translation: text of choice 0 */
     struct stream_encoder encoder;
-    bool is_begun;  /* translation: an event was decoded */
-    bool is_ending; /* dialect_stream_end(): the event at hand may lack its blank line */
-    bool is_over;   /* the terminal event went out */
+    struct stream_decoder decoder;
+    struct gather gather; /* translation: the whole answer, where options.gathers */
+    bool is_ending;       /* dialect_stream_end(): the event at hand may lack its blank line */
+    bool is_over;         /* the terminal event went out */
 };
 
 static enum err flush(struct dialect_stream *s)
@@ -78,11 +80,12 @@ static HOT enum err note(struct dialect_stream *s, const struct event_look *look
         out->has_content = true;
     }
     if (look->usage.len) {
-        struct usage usage;
+        struct usage usage = out->usage;
         s->o.provider->events->read_usage(look->usage, &usage);
         if (usage.is_known) {
             out->usage = usage;
-            out->has_usage = true;
+            out->has_usage = out->has_usage || !look->is_usage_early;
+            out->has_prompt_usage = true;
         }
     }
     if (look->model.len && !out->model.len) {
@@ -93,7 +96,7 @@ static HOT enum err note(struct dialect_stream *s, const struct event_look *look
     }
     if (look->is_error && !out->is_error) {
         out->is_error = true;
-        out->error = openai_error_message(s->arena, look->error);
+        out->error = s->o.provider->events->read_error(s->arena, look->error);
     }
     return OK;
 }
@@ -208,6 +211,9 @@ static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
         s->is_over = true;
         s->outcome->is_complete = true;
     }
+    if (s->o.gathers) {
+        gather_add(&s->gather, chunk);
+    }
     return s->o.client->events->encode(&s->encoder, chunk);
 }
 
@@ -222,8 +228,8 @@ static enum err translate_data(struct dialect_stream *s, struct slice name, stru
         const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
         err = on_chunk(s, &chunk);
     } else if (!err) {
-        err = s->o.provider->events->decode(&s->scratch, data, !s->is_begun, on_chunk, s);
-        s->is_begun = true;
+        err = s->o.provider->events->decode(&s->decoder, data);
+        s->decoder.is_first = false;
     }
     arena_reset(&s->scratch);
     return err;
@@ -249,6 +255,27 @@ static enum err translate_event(void *ctx, const struct sse_event *e)
     return err;
 }
 
+/* What the decoder and the encoder remember between events; false: no memory. */
+static bool begin_translation(struct dialect_stream *s)
+{
+    const struct dialect_events *from = s->o.provider->events, *to = s->o.client->events;
+    s->gather.arena = s->arena;
+    s->encoder = (struct stream_encoder){.options = &s->o,
+                                         .text = &s->text,
+                                         .scratch = &s->scratch,
+                                         .arena = s->arena,
+                                         .outcome = s->outcome,
+                                         .state = arena_zalloc(s->arena, to->encoder_bytes)};
+    s->decoder = (struct stream_decoder){.scratch = &s->scratch,
+                                         .arena = s->arena,
+                                         .outcome = s->outcome,
+                                         .state = arena_zalloc(s->arena, from->decoder_bytes),
+                                         .is_first = true,
+                                         .on_chunk = on_chunk,
+                                         .ctx = s};
+    return s->encoder.state && s->decoder.state;
+}
+
 enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
                             struct outcome *outcome, struct dialect_stream **out)
 {
@@ -272,8 +299,9 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
     s->text = text_growing(a);
     arena_init(&s->scratch, a->pool, scratch);
     *outcome = (struct outcome){.finish = CHAT_FINISH_NONE};
-    s->encoder = (struct stream_encoder){
-        .options = &s->o, .text = &s->text, .scratch = &s->scratch, .outcome = outcome};
+    if (!is_same && !begin_translation(s)) {
+        return E_NOMEM;
+    }
     sse_init(&s->sse, a, o->event_max_bytes, is_same ? relay_event : translate_event, s);
     *out = s;
     return OK;
@@ -315,4 +343,10 @@ enum err dialect_stream_end(struct dialect_stream *s)
 struct slice dialect_stream_text(const struct dialect_stream *s)
 {
     return text_slice(&s->text);
+}
+
+const struct chat_response *dialect_stream_answer(struct dialect_stream *s)
+{
+    bool is_gathering = s->o.gathers && !dialect_is_same(s->o.client, s->o.provider);
+    return is_gathering ? gather_answer(&s->gather) : NULL;
 }

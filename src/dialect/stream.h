@@ -15,6 +15,7 @@ struct event_look {
     struct slice usage;    /* the usage object; empty when absent or null */
     struct slice hideable; /* bytes of data to leave out so that no usage is seen; empty: none */
     bool is_usage_only;    /* nothing else in it */
+    bool is_usage_early;   /* usage tells the prompt; the answer's tokens come later */
     uint64_t seen;         /* bit i: choice i is in it; bit 63 stands for all from 63 on */
     uint64_t finished;     /* bit i: choice i ends here */
     enum chat_finish finish;
@@ -26,21 +27,38 @@ struct stream_encoder {
     const struct stream_options *options;
     struct text *text;       /* of choice 0 so far; the encoder appends */
     struct arena *scratch;   /* reset after each event */
+    struct arena *arena;     /* the exchange's: what must outlive an event */
     struct outcome *outcome; /* complete up to the chunk at hand */
+    void *state;             /* encoder_bytes of it, zeroed at the start */
+};
+
+struct stream_decoder {
+    struct arena *scratch;         /* reset after each event */
+    struct arena *arena;           /* the exchange's */
+    const struct outcome *outcome; /* the event at hand is noted in it */
+    void *state;                   /* decoder_bytes of it, zeroed at the start */
+    bool is_first;                 /* nothing came before */
+    chat_chunk_fn on_chunk;
+    void *ctx;
 };
 
 struct dialect_events {
     /* --- provider side --- */
     /* E_SYNTAX: the data is not this dialect's. */
     enum err (*look)(struct slice name, struct slice data, struct event_look *out);
-    void (*read_usage)(struct slice usage, struct usage *out);
-    /* One event that is no error as chunks, in order; is_first: nothing came before. */
-    enum err (*decode)(struct arena *scratch, struct slice data, bool is_first,
-                       chat_chunk_fn on_chunk, void *ctx);
+    /* What the usage object tells replaces what usage says; what it does not tell, stays where the
+     * dialect tells its usage in pieces. */
+    void (*read_usage)(struct slice object, struct usage *usage);
+    /* The message inside event_look.error; arena. */
+    struct slice (*read_error)(struct arena *a, struct slice error);
+    /* One event that is no error as chunks, in order. */
+    enum err (*decode)(struct stream_decoder *decoder, struct slice data);
+    size_t decoder_bytes;
     struct slice done; /* the terminal event, made when a provider leaves it out */
     /* --- client side --- */
     /* A chunk as bytes through options->on_bytes. NULL: only for the same dialect. */
     enum err (*encode)(struct stream_encoder *encoder, const struct chat_chunk *chunk);
+    size_t encoder_bytes;
     /* --- stored answers --- */
     enum err (*to_body)(struct arena *a, enum chat_operation op, struct slice events,
                         struct slice *out_body);
@@ -51,5 +69,20 @@ struct dialect_events {
 /* Runs the whole stream in events through on_event; E_SYNTAX when it does not end cleanly. */
 MUST_USE enum err events_walk(struct arena *a, struct slice events, sse_event_fn on_event,
                               void *ctx);
+
+/* gather.c: chunks put together to a whole answer. */
+struct gather {
+    struct arena *arena; /* borrowed */
+    struct gather_choice *choices;
+    struct chat_response answer;
+    bool is_failed; /* memory ended, or there are too many choices */
+};
+void gather_add(struct gather *g, const struct chat_chunk *chunk);
+const struct chat_response *gather_answer(struct gather *g); /* NULL: failed */
+
+/* drop.c: appends a name to a comma-separated list, once. */
+void drop_name(struct text *list, struct slice name);
+/* The names of the members of the JSON object extras, which may be empty. */
+void drop_extras(struct text *list, struct slice extras);
 
 #endif

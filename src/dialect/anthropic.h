@@ -1,0 +1,131 @@
+/* dialect/anthropic.h -- private to src/dialect: the vocabulary of Anthropic's Messages API, shared
+ * by the files that read and write it. */
+#ifndef DIALECT_ANTHROPIC_H
+#define DIALECT_ANTHROPIC_H
+
+#include "dialect/read.h"
+#include "dialect/stream.h"
+#include "wire/json.h"
+
+/* Where a model takes no schema for its answer, it is told to call this tool with the answer, and
+ * the call is made text again. */
+#define ANTHROPIC_JSON_TOOL SLICE("llm_gateway_json_answer")
+#define ANTHROPIC_NAME      SLICE("anthropic")
+
+/* Members of requests that somebody here reads. All of them decide. */
+enum anthropic_member {
+    A_MODEL,
+    A_STREAM,
+    A_MESSAGES,
+    A_SYSTEM,
+    A_MAX_TOKENS,
+    A_TEMPERATURE,
+    A_TOOLS,
+    A_METADATA,
+    A_MCP_SERVERS,
+    A_CONTAINER,
+    A_OUTPUT_CONFIG,
+    A_OUTPUT_FORMAT,
+    A_COUNT
+};
+
+struct anthropic_members {
+    struct span_object object;
+    struct span at[A_COUNT];
+};
+
+/* A refusal of the body; param may be empty. */
+void anthropic_refuse(struct arena *a, struct fault *out, struct slice param, const char *format,
+                      ...) PRINTF(4, 5);
+
+/* anthropic_request.c */
+enum err anthropic_scan(struct arena *a, enum chat_operation op, struct slice body,
+                        struct chat_ask *out, struct fault *out_fault);
+enum err anthropic_forward(struct arena *a, const struct chat_ask *ask,
+                           const struct encode_options *o, struct body_parts *out);
+
+/* anthropic_decode.c */
+enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
+/* anthropic_blocks.c */
+struct anthropic_decoder {
+    struct arena *arena;
+    struct fault *fault;
+    struct text dropped;
+    enum err failed;
+    struct slice place; /* "messages.0.content.1", for faults */
+};
+enum err anthropic_refuse_at(struct anthropic_decoder *d, const char *member, const char *what);
+/* The member as JSON text; empty: absent or null. */
+struct slice anthropic_member_text(struct anthropic_decoder *d, yyjson_val *obj, const char *name);
+/* The members of obj that are not among the names, as a JSON object; empty: there are none. */
+struct slice anthropic_extras(struct anthropic_decoder *d, yyjson_val *obj,
+                              const char *const *names, size_t count);
+enum err anthropic_take_block(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out);
+enum err anthropic_decode_response(struct arena *a, struct slice body, struct chat_response *out);
+
+/* anthropic_encode.c, anthropic_params.c */
+struct anthropic_writer {
+    struct text t;
+    struct text dropped;
+    const struct chat_request *r;
+    const struct encode_options *o;
+    struct arena *arena;
+    size_t markers;        /* cache markers written */
+    size_t calls_at;       /* the message whose calls the results at hand answer */
+    uint64_t answered;     /* bit i: its part i has its result */
+    bool is_thinking;      /* thinking was asked for */
+    bool has_conversation; /* there is more than system messages */
+};
+enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
+                                  const struct encode_options *o, struct body_parts *out);
+void anthropic_drop(struct anthropic_writer *w, const char *name);
+/* "cache_control", unless the API's limit of them is reached. */
+void anthropic_add_marker(struct anthropic_writer *w, struct slice marker);
+/* The members of an extras object, if they are Anthropic's; else their names in dropped. */
+void anthropic_add_extras(struct anthropic_writer *w, struct slice extras, struct slice provider);
+void anthropic_add_messages(struct anthropic_writer *w);
+/* An id as the API takes it: the same for a call and its result. */
+void anthropic_add_id(struct text *t, struct slice id);
+/* Arguments of a call as the object that the API takes. */
+void anthropic_add_input(struct text *t, struct slice arguments, bool is_custom);
+bool anthropic_is_blank(struct slice text);
+
+/* anthropic_answer.c */
+enum err anthropic_encode_response(struct arena *a, const struct chat_response *r,
+                                   const void *extras, struct slice *out_body);
+struct slice anthropic_finish_name(enum chat_finish finish, struct slice stop_sequence);
+/* "usage":{...} */
+void anthropic_add_usage(struct text *t, const struct usage *u);
+/* A signature as the client is to give it back: with its maker before it when that is not us. */
+void anthropic_add_signature(struct text *t, struct slice signature, struct slice provider);
+
+/* anthropic_look.c */
+enum err anthropic_look(struct slice name, struct slice data, struct event_look *out);
+void anthropic_read_usage(struct slice object, struct usage *usage);
+struct slice anthropic_read_error(struct arena *a, struct slice error);
+enum err anthropic_observe(struct arena *a, enum chat_operation op, struct slice body,
+                           struct outcome *out);
+enum err anthropic_read_count(struct slice body, int64_t *out_input_tokens);
+enum chat_finish anthropic_finish(struct slice reason);
+
+/* anthropic_events.c */
+enum { ANTHROPIC_DECODER_BYTES = 64, ANTHROPIC_ENCODER_BYTES = 256 };
+enum err anthropic_decode_event(struct stream_decoder *d, struct slice data);
+
+/* anthropic_chunks.c */
+enum err anthropic_encode_chunk(struct stream_encoder *e, const struct chat_chunk *chunk);
+
+/* anthropic_fault.c */
+void anthropic_render_fault(const struct fault *f, int *out_status, struct text *out_body,
+                            struct text *out_headers);
+void anthropic_render_stream_fault(const struct fault *f, struct text *out);
+void anthropic_read_fault(struct arena *a, int status, struct slice body,
+                          struct upstream_fault *out);
+
+/* anthropic_store.c */
+enum err anthropic_to_body(struct arena *a, enum chat_operation op, struct slice events,
+                           struct slice *out_body);
+enum err anthropic_to_events(struct arena *a, enum chat_operation op, struct slice body,
+                             bool wants_usage, struct slice *out_events);
+
+#endif

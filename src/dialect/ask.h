@@ -1,0 +1,100 @@
+/* dialect/ask.h -- what passes between the gateway and a dialect: what is known of a request, how
+ * it is to be sent, what was seen of its answer.
+ */
+#ifndef DIALECT_ASK_H
+#define DIALECT_ASK_H
+
+#include "chat/chat.h"
+
+enum { FORWARD_PARTS_MAX = 10 };
+
+enum chat_operation {
+    CHAT_OP_CHAT = 0,
+    CHAT_OP_COMPLETION,
+    CHAT_OP_EMBEDDING,
+    CHAT_OP_MODERATION,
+    CHAT_OP_COUNT_TOKENS /* a chat request that is only counted */
+};
+
+/* What the gateway must know of any request before choosing a target. */
+struct chat_ask {
+    enum chat_operation op;
+    struct slice body;  /* as received */
+    struct slice model; /* unescaped */
+    bool is_stream;
+    bool wants_usage;             /* the client asked for stream usage itself */
+    int64_t output_max_tokens;    /* max_completion_tokens or max_tokens; -1 absent */
+    int64_t choices;              /* n, best_of, or prompt count; >= 1 */
+    int64_t prompt_max_tokens;    /* upper bound from bytes plus template overhead; -1: bytes do not
+                                     bound it */
+    bool is_deterministic;        /* explicit temperature 0 or seed */
+    bool is_uncacheable;          /* store, previous_response_id, ... */
+    struct slice user;            /* end-user id, for tags */
+    void *spans;                  /* the dialect's own: positions of members for forward() */
+    struct chat_request *neutral; /* set by decode() */
+};
+
+/* What a provider's model family needs (route/profile.h fills it). All false: for OpenAI's dialect
+ * an ordinary compatible server, for Anthropic's the oldest models. */
+struct dialect_profile {
+    bool takes_max_completion_tokens; /* else max_tokens */
+    bool refuses_sampling;            /* temperature, top_p, penalties other than default */
+    bool refuses_stop;
+    bool refuses_stream_options; /* does not know include_usage */
+    bool takes_developer_role;
+    bool refuses_reasoning_effort; /* OpenAI: no reasoning model */
+    bool takes_reasoning_content;  /* OpenAI: wants earlier thoughts back (DeepSeek) */
+    bool takes_top_k;              /* OpenAI: vLLM, Ollama, llama.cpp */
+    bool takes_cache_control;      /* OpenAI: cache_control on parts (OpenRouter, LiteLLM) */
+    bool takes_cache_breakpoint;   /* OpenAI: prompt_cache_breakpoint on parts (gpt-5.6) */
+    bool takes_xhigh, takes_max;   /* efforts above high */
+    bool takes_effort;             /* Anthropic: output_config.effort (Opus 4.5, 4.6 and newer) */
+    bool takes_adaptive_thinking;  /* Anthropic: 4.6 and newer */
+    bool refuses_thinking_budget;  /* Anthropic: 4.7 and newer */
+    bool refuses_thinking_off;     /* Anthropic: Fable, Mythos */
+    bool refuses_both_sampling;    /* Anthropic 4.x: temperature or top_p, not both */
+    bool refuses_prefill;          /* Anthropic: 4.6 and newer end with no assistant turn */
+    bool takes_output_format;      /* Anthropic: json_schema (4.5 and newer, Opus 4.1) */
+    bool takes_system_turns;       /* Anthropic: role system inside the conversation */
+};
+
+struct encode_options {
+    struct slice model; /* the provider's name */
+    const struct dialect_profile *profile;
+    enum chat_operation op;
+    int64_t output_cap_tokens;   /* configured cap to send when the client gave none; -1: none */
+    int64_t output_model_tokens; /* the most the model gives, for dialects that must be told a
+                                    bound; 0 or less: unknown */
+    bool is_stream;
+    bool wants_usage;                /* ask for stream usage */
+    const struct chat_ask *defaults; /* unused by most */
+};
+
+/* Parts of a body to send, in order; borrowed from the request body and the arena. */
+struct body_parts {
+    struct slice parts[FORWARD_PARTS_MAX];
+    size_t count;
+    size_t bytes;
+    bool adds_usage;      /* we asked for usage, the client did not: hide it from the stream */
+    struct slice dropped; /* comma-separated members left out for this provider; arena */
+};
+
+/* Facts taken from an answer while it passes. */
+struct outcome {
+    bool wants_detail; /* in: finish and output_bytes of a whole answer are needed though it tells
+                          its usage */
+    struct usage usage;
+    bool has_usage;
+    bool has_prompt_usage; /* usage tells the prompt, the answer's tokens are still to come */
+    enum chat_finish finish;
+    bool is_error;        /* an error object inside a 200 */
+    bool is_complete;     /* the terminal event was seen, or a whole body parsed */
+    bool has_content;     /* a content-bearing event was seen */
+    bool is_empty;        /* a whole body without any choice */
+    int64_t output_bytes; /* text bytes relayed, for estimates */
+    int64_t output_events;
+    struct slice model; /* as the provider names it; arena */
+    struct slice error; /* message, arena */
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* Lists of what could not be carried. */
+#include "dialect/stream.h"
+#include "wire/spans.h"
+
+enum { DROPPED_MAX_BYTES = 4096 }; /* a peer may name as many as its body holds */
+
+static bool has_name(struct slice list, struct slice name)
+{
+    while (list.len) {
+        size_t len = slice_find(list, ',');
+        if (slice_eq(slice_head(list, len), name)) {
+            return true;
+        }
+        list = slice_from(list, len + 1);
+    }
+    return false;
+}
+
+void drop_name(struct text *list, struct slice name)
+{
+    if (list->len > DROPPED_MAX_BYTES) {
+        name = SLICE("...");
+    }
+    if (name.len == 0 || slice_ends(text_slice(list), SLICE(",...")) ||
+        has_name(text_slice(list), name)) {
+        return;
+    }
+    if (list->len) {
+        text_add_char(list, ',');
+    }
+    text_add(list, name);
+}
+
+void drop_extras(struct text *list, struct slice extras)
+{
+    struct span_cursor c;
+    struct span m;
+    if (extras.len == 0 || span_skim(&c, extras) || !c.is_object) {
+        return;
+    }
+    while (span_next(&c, &m) == SPAN_ITEM) {
+        drop_name(list, slice_of(m.key.ptr + 1, m.key.len - 2));
+    }
+}

@@ -1,0 +1,73 @@
+#include "dialect/read.h"
+
+#include "core/check.h"
+
+#include <assert.h>
+
+/* More than any model ever sees; so that sums of what a provider tells cannot overflow. */
+#define TOKENS_TOLD_MAX (INT64_C(1) << 40)
+
+struct slice read_text(struct arena *a, const struct span *s)
+{
+    assert(s->kind == SPAN_STRING);
+    if (s->is_string_plain) {
+        return span_plain(s);
+    }
+    char *out = arena_alloc(a, s->value.len);
+    return out ? slice_of(out, span_unescape(s->value, out)) : SLICE_NONE;
+}
+
+int64_t read_tokens(const struct span *s)
+{
+    int64_t value = 0;
+    size_t whole = 0;
+    if (s->kind != SPAN_NUMBER) {
+        return 0;
+    }
+    while (whole < s->value.len && s->value.ptr[whole] >= '0' && s->value.ptr[whole] <= '9') {
+        whole++;
+    }
+    bool is_count = whole && slice_to_i64(slice_head(s->value, whole), &value);
+    return is_count ? i64_min(value, TOKENS_TOLD_MAX) : 0;
+}
+
+bool read_is_zero(const struct span *s)
+{
+    if (s->kind != SPAN_NUMBER) {
+        return false;
+    }
+    for (size_t i = 0; i < s->value.len; i++) {
+        char c = s->value.ptr[i];
+        if (c == 'e' || c == 'E') {
+            break;
+        }
+        if (c >= '1' && c <= '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct slice read_shortened(struct slice s, size_t bytes)
+{
+    if (s.len <= bytes) {
+        return s;
+    }
+    while (bytes && ((unsigned char)s.ptr[bytes] & 0xC0) == 0x80) {
+        bytes--;
+    }
+    return slice_head(s, bytes);
+}
+
+bool read_says(struct slice text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(words[i]);
+        for (size_t at = 0; at + len <= text.len; at++) {
+            if (strncasecmp(text.ptr + at, words[i], len) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}

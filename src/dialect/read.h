@@ -1,0 +1,30 @@
+/* dialect/read.h -- private to src/dialect: what dialects read from spans alike. */
+#ifndef DIALECT_READ_H
+#define DIALECT_READ_H
+
+#include "core/arena.h"
+#include "wire/spans.h"
+
+static inline bool read_is_given(const struct span *s)
+{
+    return s->kind != SPAN_ABSENT && s->kind != SPAN_NULL;
+}
+
+/* The key without its quotes; empty when it has escapes. */
+static inline struct slice read_key(const struct span *m)
+{
+    return m->is_key_plain ? slice_of(m->key.ptr + 1, m->key.len - 2) : SLICE_NONE;
+}
+
+/* A string, unescaped into the arena when it must be; ptr NULL on no memory. */
+struct slice read_text(struct arena *a, const struct span *s);
+/* A count of tokens: 0 when it is none; no more than sums of them can hold. */
+int64_t read_tokens(const struct span *s);
+/* Whether a number is zero, however spelled. */
+bool read_is_zero(const struct span *s);
+/* Cut between characters. */
+struct slice read_shortened(struct slice s, size_t bytes);
+/* Whether text holds one of the words, whatever the case. */
+bool read_says(struct slice text, const char *const *words, size_t count);
+
+#endif
