@@ -101,7 +101,7 @@ static void read_body(struct arena *a, struct slice body, struct upstream_fault 
 {
     struct span m[E_MEMBERS], details[E_MEMBERS];
     struct span_object o;
-    if (spans_scan(body, error_names, E_MEMBERS, m, &o)) {
+    if (body.len == 0 || spans_scan(body, error_names, E_MEMBERS, m, &o)) {
         return;
     }
     struct span error = m[E_ERROR];

@@ -66,7 +66,7 @@ void anthropic_read_usage(struct slice object, struct usage *usage)
     struct span m;
     struct told told = {0};
     enum span_step step;
-    if (span_skim(&c, object) || !c.is_object) {
+    if (object.len == 0 || span_skim(&c, object) || !c.is_object) {
         return;
     }
     while ((step = span_next(&c, &m)) == SPAN_ITEM) {
@@ -198,7 +198,7 @@ static HOT enum err find(struct slice object, struct span *at)
     struct span m;
     enum span_step step;
     memset(at, 0, L_MEMBERS * sizeof(*at));
-    if (span_skim(&c, object) || !c.is_object) {
+    if (object.len == 0 || span_skim(&c, object) || !c.is_object) {
         return E_SYNTAX;
     }
     while ((step = span_next(&c, &m)) == SPAN_ITEM) {
