@@ -1,4 +1,4 @@
-/* Providers: from the file, then those that the environment alone makes (openai, local). */
+/* Providers: from the file, then those that the environment alone makes. */
 #include "app/config_inside.h"
 #include "core/hash.h"
 
@@ -17,15 +17,18 @@ struct provider_draft {
 
 /* What the environment says of a provider of that name. */
 struct provider_env {
-    struct slice name;
+    struct slice name, dialect;
     enum config_id url, fallback;
     enum config_id key;  /* CONF_COUNT: none */
     enum config_id cost; /* CONF_COUNT: none */
 };
 static const struct provider_env provider_envs[] = {
-    {SLICE_INIT("openai"), CONF_OPENAI_UPSTREAM_URL, CONF_OPENAI_FALLBACK_MODEL,
-     CONF_OPENAI_API_KEY, CONF_OPENAI_COST_PER_1K_TOKENS},
-    {SLICE_INIT("local"), CONF_LOCAL_BASE_URL, CONF_LOCAL_FALLBACK_MODEL, CONF_COUNT, CONF_COUNT},
+    {SLICE_INIT("openai"), SLICE_INIT("openai"), CONF_OPENAI_UPSTREAM_URL,
+     CONF_OPENAI_FALLBACK_MODEL, CONF_OPENAI_API_KEY, CONF_OPENAI_COST_PER_1K_TOKENS},
+    {SLICE_INIT("anthropic"), SLICE_INIT("anthropic"), CONF_ANTHROPIC_UPSTREAM_URL,
+     CONF_ANTHROPIC_FALLBACK_MODEL, CONF_ANTHROPIC_API_KEY, CONF_ANTHROPIC_COST_PER_1K_TOKENS},
+    {SLICE_INIT("local"), SLICE_INIT("openai"), CONF_LOCAL_BASE_URL, CONF_LOCAL_FALLBACK_MODEL,
+     CONF_COUNT, CONF_COUNT},
 };
 
 static const struct slice provider_keys[] = {
@@ -207,13 +210,13 @@ static struct slice keep(struct config_build *b, struct slice text)
 static bool set_dialect(struct config_build *b, const struct provider_draft *d,
                         struct route_provider *p)
 {
-    struct slice name = d->dialect.len ? d->dialect : SLICE("openai");
+    const struct provider_env *env = env_of(d->name);
+    struct slice name = d->dialect.len ? d->dialect : env ? env->dialect : SLICE("openai");
     p->dialect = dialect_find(name);
     if (!p->dialect) {
-        bool is_planned = slice_eq(name, SLICE("anthropic")) || slice_eq(name, SLICE("gemini"));
-        config_error(b, d->where, "provider %.*s: dialect %.*s is %s; accepted: openai",
+        config_error(b, d->where, "provider %.*s: dialect %.*s is %s; accepted: openai, anthropic",
                      SLICE_ARG(d->name), SLICE_ARG(name),
-                     is_planned ? "not in this version" : "not known");
+                     slice_eq(name, SLICE("gemini")) ? "not in this version" : "not known");
     }
     return p->dialect != NULL;
 }
@@ -268,23 +271,28 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     secret_wipe(room, sizeof(room));
 }
 
+/* Lines that are the same for every request, without credential, length and what the dialect's
+ * client may give. Operations that the dialect does not have get no head. */
 static void set_heads(struct config_build *b, struct route_provider *p)
 {
-    static const enum chat_operation operations[] = {CHAT_OP_CHAT, CHAT_OP_COMPLETION,
-                                                     CHAT_OP_EMBEDDING, CHAT_OP_MODERATION};
     struct arena *a = &b->conf->arena;
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        struct slice path = p->dialect->path(a, operations[i], SLICE_NONE, false);
-        struct slice head =
-            arena_printf(a,
-                         "POST %.*s%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
-                         "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
-                         SLICE_ARG(p->base_path), SLICE_ARG(path), SLICE_ARG(p->dest.authority),
-                         GW_VERSION, SLICE_ARG(p->extra_headers));
+    for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
+        struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE_NONE, false);
+        if (path.len == 0) {
+            continue;
+        }
+        struct slice line =
+            arena_printf(a, "POST %.*s%.*s", SLICE_ARG(p->base_path), SLICE_ARG(path));
+        struct slice head = arena_printf(
+            a,
+            "%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
+            "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
+            SLICE_ARG(line), SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
         if (!head.ptr) {
             config_error(b, SLICE_NONE, "out of memory");
         }
-        p->head_prefix[operations[i]] = head;
+        p->head_prefix[op] = head;
+        p->line_bytes[op] = line.len;
     }
 }
 
@@ -470,7 +478,6 @@ void config_build_providers(struct config_build *b)
             add_provider(b, &d);
         }
     }
-    warn_later(b, CONF_ANTHROPIC_API_KEY, "anthropic");
     warn_later(b, CONF_GEMINI_API_KEY, "gemini");
     assert(b->conf->provider_count <= max);
 }

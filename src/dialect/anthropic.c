@@ -60,6 +60,7 @@ const struct dialect dialect_anthropic = {
     .render_auth = render_auth,
     .headers = headers,
     .header_count = ARRAY_LEN(headers),
+    .query = SLICE_INIT("?beta=true"),
     .encode_request = anthropic_encode_request,
     .decode_response = anthropic_decode_response,
     .read_count = anthropic_read_count,

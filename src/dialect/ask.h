@@ -15,6 +15,7 @@ enum chat_operation {
     CHAT_OP_MODERATION,
     CHAT_OP_COUNT_TOKENS /* a chat request that is only counted */
 };
+enum { CHAT_OPERATIONS = CHAT_OP_COUNT_TOKENS + 1 };
 
 /* What the gateway must know of any request before choosing a target. */
 struct chat_ask {

@@ -69,6 +69,7 @@ struct dialect {
     void (*render_auth)(struct slice key, struct text *out);
     const struct dialect_header *headers;
     size_t header_count;
+    struct slice query; /* "?beta=true": passed on where a client of the same dialect sends it */
     enum err (*encode_request)(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
     enum err (*decode_response)(struct arena *a, struct slice body, struct chat_response *out);

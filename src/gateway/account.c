@@ -30,9 +30,17 @@ static int64_t estimated_output(const struct exchange *x)
     return is_bounded ? i64_min(output, most) : output;
 }
 
+/* Of the prompt only where the provider has not told that already. */
 void account_estimate(struct exchange *x)
 {
-    x->outcome.usage = (struct usage){.input = estimated_prompt(x), .output = estimated_output(x)};
+    struct usage usage = {.input = estimated_prompt(x)};
+    if (x->outcome.has_prompt_usage) {
+        usage = x->outcome.usage;
+        usage.total_reported = 0;
+    }
+    usage.output = estimated_output(x);
+    usage.is_known = false;
+    x->outcome.usage = usage;
     x->is_estimated = true;
 }
 
@@ -60,6 +68,11 @@ static void settle_usage(struct exchange *x, enum record_status status)
         x->target && x->answer_status == 200 && !x->hit && !x->is_follower && has_begun;
     if (status == RECORD_CACHED || status == RECORD_REFUSED) {
         x->cost_nusd = 0;
+        return;
+    }
+    if (x->route->op == CHAT_OP_COUNT_TOKENS) { /* nobody bills it */
+        x->outcome.usage = (struct usage){0};
+        x->outcome.has_usage = true;
         return;
     }
     if (has_answer && !x->outcome.has_usage) {

@@ -8,18 +8,41 @@
 
 enum {
     CALL_BACKOFF_FIRST_MS = 100, /* doubled each round, with half of it random */
-    CALL_FIXED_PARTS = 3,
+    CALL_FIXED_PARTS = 5,        /* head in three, credential, rest */
 };
 
-/* Head lines of this request: hop marker, length, end of head. */
+/* What the dialect's own client may say in a header, or the provider's default. */
+static struct slice header_value(const struct exchange *x, const struct dialect_header *h)
+{
+    struct slice given = dialect_is_same(x->client, x->target->provider->dialect)
+                             ? http_head_find(&x->rq->head, h->name)
+                             : SLICE_NONE;
+    return given.len ? given : h->value;
+}
+
+/* Head lines of this request: the dialect's, hop marker, length, end of head. */
 static struct slice render_head_rest(struct exchange *x)
 {
-    enum { HEAD_REST_MAX_BYTES = 160 };
-    char *room = arena_alloc(x->arena, HEAD_REST_MAX_BYTES);
+    enum { HEAD_REST_BYTES = 160 };
+    const struct dialect *d = x->target->provider->dialect;
+    size_t size = HEAD_REST_BYTES;
+    for (size_t i = 0; i < d->header_count; i++) {
+        size += d->headers[i].name.len + header_value(x, &d->headers[i]).len + 4;
+    }
+    char *room = arena_alloc(x->arena, size);
     if (!room) {
         return SLICE_NONE;
     }
-    struct text t = text_in(room, HEAD_REST_MAX_BYTES);
+    struct text t = text_in(room, size);
+    for (size_t i = 0; i < d->header_count; i++) {
+        struct slice value = header_value(x, &d->headers[i]);
+        if (value.len) {
+            text_add(&t, d->headers[i].name);
+            TEXT_ADD(&t, ": ");
+            text_add(&t, value);
+            TEXT_ADD(&t, "\r\n");
+        }
+    }
     TEXT_ADD(&t, "via: 1.1 ");
     text_add(&t, slice_str(x->worker->gateway->via));
     TEXT_ADD(&t, "\r\ncontent-length: ");
@@ -36,6 +59,8 @@ static enum err render_body(struct exchange *x)
     struct encode_options o = {
         .model = t->model,
         .profile = &t->facts.profile,
+        .op = x->route->op,
+        .output_model_tokens = t->facts.output_max_tokens,
         .output_cap_tokens = x->ask.output_max_tokens < 0 ? x->plan.output_cap_tokens : -1,
         .is_stream = x->ask.is_stream,
         .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
@@ -55,9 +80,28 @@ static enum err render_body(struct exchange *x)
     return t->provider->dialect->encode_request(x->arena, x->ask.neutral, &o, &x->body);
 }
 
+/* With the query that the dialect's own client may send and nothing depends on. */
+static void add_prefix(const struct exchange *x, struct attempt_request *request)
+{
+    const struct route_provider *p = x->target->provider;
+    struct slice head = p->head_prefix[x->route->op];
+    struct slice query = p->dialect->query;
+    if (query.len == 0 || !dialect_is_same(x->client, p->dialect) ||
+        !slice_eq(x->rq->head.query, slice_from(query, 1))) {
+        request->parts[request->part_count++] = head;
+        return;
+    }
+    request->parts[request->part_count++] = slice_head(head, p->line_bytes[x->route->op]);
+    request->parts[request->part_count++] = query;
+    request->parts[request->part_count++] = slice_from(head, p->line_bytes[x->route->op]);
+}
+
 static enum err send_request(struct exchange *x)
 {
     const struct route_provider *p = x->target->provider;
+    if (p->head_prefix[x->route->op].len == 0) {
+        return E_UNSUPPORTED; /* the provider has no such operation */
+    }
     enum err e = render_body(x);
     if (e != OK) {
         return e;
@@ -75,7 +119,7 @@ static enum err send_request(struct exchange *x)
     if (!rest.ptr) {
         return E_NOMEM;
     }
-    request.parts[request.part_count++] = p->head_prefix[x->route->op];
+    add_prefix(x, &request);
     if (x->choice.key != SIZE_MAX) {
         request.parts[request.part_count++] = p->keys[x->choice.key].auth_headers;
     }

@@ -73,8 +73,10 @@ static void fail_stream(struct exchange *x, const struct fault *f)
 {
     char room[2048];
     struct text event = text_in(room, sizeof(room));
-    if (!x->outcome.is_error) {
-        x->client->render_stream_fault(f, &event);
+    if (!x->outcome.is_error || !dialect_is_same(x->client, x->target->provider->dialect)) {
+        struct fault named = *f;
+        named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
+        x->client->render_stream_fault(&named, &event);
     }
     struct slice part = text_slice(&event);
     x->state = EXCHANGE_REPLYING;
@@ -107,7 +109,9 @@ static void fail_reply(struct exchange *x, const struct fault *f, enum record_st
     struct text body = text_growing(x->arena);
     int http_status = 0;
     struct text fault_headers = text_growing(x->arena);
-    x->client->render_fault(f, &http_status, &body, &fault_headers);
+    struct fault named = *f;
+    named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
+    x->client->render_fault(&named, &http_status, &body, &fault_headers);
     account(x, status, http_status);
     x->state = EXCHANGE_REPLYING;
     if (!x->conn) {

@@ -286,6 +286,8 @@ static enum err open_stream(struct exchange *x)
         .client = x->client,
         .op = x->route->op,
         .hides_usage = x->body.adds_usage,
+        .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
+        .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
         .event_max_bytes = x->conf->event_max_bytes,
         .on_bytes = on_stream_bytes,
         .ctx = x,
@@ -311,6 +313,9 @@ static enum err decode_answer(struct exchange *x, struct slice body, const struc
     }
     if (!r->has_usage) {
         r->usage = x->outcome.usage;
+    }
+    if (r->created_unix_s == 0) { /* some providers do not say */
+        r->created_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S;
     }
     *out = r;
     return OK;
@@ -362,18 +367,30 @@ static enum err own_events(struct exchange *x, const struct chat_response *r,
     return t.is_full ? E_NOMEM : OK;
 }
 
+/* A whole answer as the client wants it: a body of its dialect, or the events of one. */
+static enum err encode_whole(struct exchange *x, const struct chat_response *r,
+                             const struct own_extras *extras, struct slice *out)
+{
+    if (x->ask.is_stream && x->client == &dialect_own) {
+        return own_events(x, r, extras, out);
+    }
+    enum err e = x->client->encode_response(x->arena, r, extras, out);
+    return e || !x->ask.is_stream ? e
+                                  : dialect_body_to_events(x->arena, x->client, x->route->op, *out,
+                                                           x->ask.wants_usage, out);
+}
+
 /* The client's body of the provider's whole answer; as events where a stream was asked for. */
 static enum err render_whole(struct exchange *x, struct slice body, const struct own_extras *extras,
                              struct slice *out)
 {
     *out = body;
-    if (!x->decoded) {
-        return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
-                                                         x->ask.wants_usage, out)
-                                : OK;
+    if (x->decoded) {
+        return encode_whole(x, x->decoded, extras, out);
     }
-    return x->ask.is_stream ? own_events(x, x->decoded, extras, out)
-                            : x->client->encode_response(x->arena, x->decoded, extras, out);
+    return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
+                                                     x->ask.wants_usage, out)
+                            : OK;
 }
 
 void relay_whole(struct exchange *x)
@@ -403,11 +420,12 @@ void relay_whole(struct exchange *x)
 static enum err convert_entry(struct exchange *x, const struct cache_entry *entry,
                               struct slice *out)
 {
-    const struct dialect *stored = &dialect_openai; /* the only provider dialect so far */
+    const struct dialect *stored = dialect_of_record((enum record_dialect)entry->dialect);
     struct own_extras extras = own_extras_of(x, true);
     bool is_events = entry->form == CACHE_EVENTS;
     struct slice body = entry->payload;
     enum err e = OK;
+    assert(stored);
     if (is_events) { /* for a stream too: usage is shown or hidden as this client asked, below */
         e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
     }
@@ -422,11 +440,13 @@ static enum err convert_entry(struct exchange *x, const struct cache_entry *entr
     }
     struct chat_response *r = NULL;
     e = decode_answer(x, body, stored, &r);
-    if (e != OK) {
-        return e;
-    }
-    return x->ask.is_stream ? own_events(x, r, &extras, out)
-                            : x->client->encode_response(x->arena, r, &extras, out);
+    return e ? e : encode_whole(x, r, &extras, out);
+}
+
+void relay_count(struct exchange *x, struct slice body)
+{
+    account(x, RECORD_SUCCESS, 200);
+    reply_body(x, 200, SLICE("application/json"), body);
 }
 
 bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use)

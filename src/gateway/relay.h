@@ -12,5 +12,7 @@ void relay_drained(struct exchange *x);
 /* A cache entry answers, in the form and dialect that the request wants. False: it cannot be
  * converted (treat as a miss). */
 bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use);
+/* The answer to CHAT_OP_COUNT_TOKENS that was counted here. */
+void relay_count(struct exchange *x, struct slice body);
 
 #endif

@@ -13,6 +13,7 @@ enum {
     {                                                    \
         path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT \
     }
+/* In which dialect a list is told depends on the head: handler.c. */
 #define MODELS(path)                                                             \
     {                                                                            \
         path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT \
@@ -28,6 +29,8 @@ const struct api_route api_routes[] = {
     CHAT("{api}/completions", CHAT_OP_CHAT, &dialect_own),
     CHAT("/v1/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
     CHAT("/v1/completions", CHAT_OP_COMPLETION, &dialect_openai),
+    CHAT("/v1/messages", CHAT_OP_CHAT, &dialect_anthropic),
+    CHAT("/v1/messages/count_tokens", CHAT_OP_COUNT_TOKENS, &dialect_anthropic),
     CHAT("/chat/completions", CHAT_OP_CHAT, &dialect_openai),
     CHAT("/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
     CHAT("/completions", CHAT_OP_COMPLETION, &dialect_openai),

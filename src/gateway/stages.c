@@ -234,7 +234,8 @@ static struct cache_control read_cache_control(struct slice value)
 static bool wants_cache(const struct exchange *x)
 {
     struct slice header = http_head_get(&x->rq->head, FIELD_X_LLM_GATEWAY_CACHE);
-    if (!x->conf->is_cache_on || x->ask.is_uncacheable || slice_eq_nocase(header, SLICE("off"))) {
+    if (!x->conf->is_cache_on || x->ask.is_uncacheable || x->route->op == CHAT_OP_COUNT_TOKENS ||
+        slice_eq_nocase(header, SLICE("off"))) {
         return false;
     }
     if (slice_eq_nocase(header, SLICE("on"))) {
@@ -247,7 +248,7 @@ static bool wants_cache(const struct exchange *x)
            x->ask.is_deterministic;
 }
 
-/* The request's text for the fingerprint: one dialect for all, so that a hit serves any. */
+/* The request's text for the fingerprint: the client's own, or what the provider would get. */
 static enum err canonical_body(struct exchange *x, struct arena *a, struct slice *out)
 {
     if (x->client->forward) {
@@ -270,15 +271,24 @@ static enum err canonical_body(struct exchange *x, struct arena *a, struct slice
     return joined.is_full ? E_NOMEM : OK;
 }
 
+/* Texts of different dialects are different requests, though they may mean the same. */
+static struct slice cache_operation(const struct exchange *x, struct arena *a)
+{
+    static const char *const operations[CHAT_OPERATIONS] = {"chat", "completion", "embedding",
+                                                            "moderation", "count_tokens"};
+    const struct dialect *d = x->client->forward ? x->client : x->plan.targets[0].provider->dialect;
+    return arena_printf(a, "%s %s", d->name, operations[x->route->op]);
+}
+
 static bool make_cache_key(struct exchange *x)
 {
-    static const char *const operations[] = {"chat", "completion", "embedding", "moderation"};
     struct arena scratch;
     struct slice body;
     arena_init(&scratch, &x->worker->blocks, x->conf->listen.request_arena_max_bytes);
-    bool is_made = canonical_body(x, &scratch, &body) == OK &&
-                   fingerprint_request(&scratch, x->who.tenant, slice_str(operations[x->route->op]),
-                                       x->plan.targets[0].model, body, &x->cache_key) == OK;
+    struct slice operation = cache_operation(x, &scratch);
+    bool is_made = operation.ptr && canonical_body(x, &scratch, &body) == OK &&
+                   fingerprint_request(&scratch, x->who.tenant, operation, x->plan.targets[0].model,
+                                       body, &x->cache_key) == OK;
     arena_deinit(&scratch);
     return is_made;
 }
@@ -475,8 +485,33 @@ enum stage_result reserve_stage(struct exchange *x)
 /* --- call: pick <-> call ------------------------------------------------------------------------
  */
 
+/* Counted here where the model's provider does not speak the client's dialect. */
+static enum stage_result count_tokens(struct exchange *x)
+{
+    struct fault f = {0};
+    struct slice model = x->plan.targets[0].model;
+    struct text body = text_growing(x->arena);
+    struct chat_counter counter;
+    struct chat_count count;
+    enum err e = x->ask.neutral ? OK : x->client->decode_request(x->arena, &x->ask, &f);
+    if (e != OK) {
+        return stage_scanned(x, e, &f);
+    }
+    chat_counter_init(&counter, chat_family_of_model(model), model);
+    chat_count_prompt(&counter, x->ask.neutral, &count);
+    x->client->render_count(count.estimate, &body);
+    relay_count(x, text_slice(&body));
+    return STAGE_REPLY;
+}
+
 enum stage_result call_stage(struct exchange *x)
 {
+    if (x->route->op == CHAT_OP_COUNT_TOKENS) {
+        if (!dialect_is_same(x->client, x->plan.targets[0].provider->dialect)) {
+            return count_tokens(x);
+        }
+        x->plan.count = 1; /* another provider's number would be of another model */
+    }
     if (!call_next(x)) {
         call_failed(x, HEALTH_UNKNOWN, NULL);
         return STAGE_REPLY;

@@ -41,10 +41,12 @@ struct route_provider {
     struct upstream_dest dest;
     struct slice base_path; /* "/v1" */
     struct route_key keys[ROUTE_KEYS_MAX];
-    size_t key_count;            /* 0: no credential is sent */
-    struct slice extra_headers;  /* configured lines, each with CRLF */
-    struct slice head_prefix[4]; /* by chat_operation: "POST /v1/chat/completions HTTP/1.1\r\nhost:
-                                    ...\r\n..." without credential and length */
+    size_t key_count;           /* 0: no credential is sent */
+    struct slice extra_headers; /* configured lines, each with CRLF */
+    /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
+     * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. */
+    struct slice head_prefix[CHAT_OPERATIONS];
+    size_t line_bytes[CHAT_OPERATIONS];
     struct attempt_timeouts timeouts;
     struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
     struct slice *models;        /* listed names; may be empty */
