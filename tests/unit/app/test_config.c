@@ -355,11 +355,9 @@ static void providers_of_later_versions_are_said_to_be_missing(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (const char *const[]){"GEMINI_API_KEY=AIza-0123456789",
-                                       "GEMINI_API_KEY=AIza0123", NULL});
+    load_env(&l, (const char *const[]){"GEMINI_API_KEY=AIza0123", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->provider_count, 0);
-    assert_has(l.warnings, "GEMINI_API_KEY is set, but the provider gemini is not available");
     assert_has(l.warnings, "GEMINI_API_KEY is set, but the provider gemini is not available");
     load_end(&l);
 }
