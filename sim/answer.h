@@ -19,7 +19,9 @@ struct content {
     int64_t status;
     const char *type; /* content type, static or owned by the behaviour */
     bool is_stream;
-    struct buf headers; /* whole lines */
+    bool is_array;         /* a stream that is one JSON array in pieces */
+    const char *id_header; /* the line of the request's id before the id; NULL: x-request-id */
+    struct buf headers;    /* whole lines */
     struct buf bytes;
     size_t *ends;
     size_t piece_n;

@@ -53,10 +53,12 @@ static _Noreturn void help(void)
         "usage: provider-sim [--host 127.0.0.1] [--port 0] [--threads 1] [--tls CERT KEY]\n"
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
         "                    [--die-with-parent]\n\n"
-        "Speaks OpenAI's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
+        "Speaks OpenAI's and Anthropic's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
-        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), at the start\n"
-        "of the last message (\"sim:delay=200ms;tokens=50\") or in a script:\n%.*s",
+        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), on a line of the\n"
+        "last user's text (\"sim:delay=200ms;tokens=50\") or in a script. With tools and without a\n"
+        "directive the first tool is called; a tool's result is quoted. JSON values may hold\n"
+        "semicolons (\"sim:tool=shell;args={\\\"command\\\":\\\"ls; pwd\\\"}\"):\n%.*s",
         (int)rows.len, rows.ptr);
     buf_free(&rows);
     exit(0);
@@ -200,7 +202,8 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
-    conf = (struct sim_conf){o.fixtures, o.api_key, NULL, (int64_t)time(NULL)};
+    conf = (struct sim_conf){
+        .fixtures = o.fixtures, .api_key = o.api_key, .created = (int64_t)time(NULL)};
     if (o.control || o.script != NULL) {
         conf.control = control_new();
     }

@@ -1,0 +1,98 @@
+#include "paths.h"
+
+#include "anthropic.h"
+#include "chat.h"
+#include "openai.h"
+
+#include <string.h>
+
+/* Longer patterns stand before those whose trailing star would take them too. */
+static const struct endpoint table[] = {
+    {"/chat/completions", "POST", OPENAI, STREAM_IF_ASKED, NEEDS_JSON | NEEDS_MODEL, chat_read,
+     chat_answer},
+    {"/completions", "POST", OPENAI, STREAM_IF_ASKED, NEEDS_JSON | NEEDS_MODEL, text_read,
+     text_answer},
+    {"/embeddings", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, input_read,
+     embeddings_answer},
+    {"/moderations", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON, input_read, moderations_answer},
+    {"/messages", "POST", ANTHROPIC, STREAM_IF_ASKED, NEEDS_JSON | NEEDS_MODEL, anthropic_read,
+     anthropic_answer},
+    {"/messages/count_tokens", "POST", ANTHROPIC, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL,
+     anthropic_read, anthropic_count},
+    {"/models", "GET", ANTHROPIC, STREAM_NEVER, BY_CLIENT, NULL, anthropic_models},
+    {"/models/*", "GET", ANTHROPIC, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, anthropic_model},
+    {"/models", "GET", OPENAI, STREAM_NEVER, BY_CLIENT, NULL, models_answer},
+    {"/models/*", "GET", OPENAI, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, model_answer},
+    {"/health", "GET", OPENAI, STREAM_NEVER, OPEN_TO_ALL, NULL, health_answer},
+    {"/", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, root_answer},
+};
+
+struct prefix {
+    const char *text;
+    enum dialect dialect; /* of paths that several dialects have */
+};
+
+/* What base URLs end in. The first that fits is taken off. */
+static const struct prefix prefixes[] = {
+    {"/v1beta/openai", OPENAI}, {"/anthropic/v1", ANTHROPIC}, {"/openai/v1", OPENAI},
+    {"/v1beta", GEMINI},        {"/v1alpha", GEMINI},         {"/v1", OPENAI},
+};
+
+static struct str take_prefix(struct str path, enum dialect *dialect)
+{
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        size_t len = strlen(prefixes[i].text);
+        if (path.len > len && memcmp(path.ptr, prefixes[i].text, len) == 0 &&
+            path.ptr[len] == '/') {
+            *dialect = prefixes[i].dialect;
+            return (struct str){path.ptr + len, path.len - len};
+        }
+    }
+    return path;
+}
+
+static bool fits(const char *pattern, struct str path, struct str *out_part)
+{
+    const char *star = strchr(pattern, '*');
+    if (star == NULL) {
+        return str_is(path, pattern);
+    }
+    size_t before = (size_t)(star - pattern);
+    size_t after = strlen(star + 1);
+    if (path.len <= before + after || memcmp(path.ptr, pattern, before) != 0 ||
+        memcmp(path.ptr + path.len - after, star + 1, after) != 0) {
+        return false;
+    }
+    *out_part = (struct str){path.ptr + before, path.len - before - after};
+    return after == 0 || memchr(out_part->ptr, '/', out_part->len) == NULL;
+}
+
+const struct endpoint *endpoint_of(const struct request *r, struct str *out_part,
+                                   enum dialect *out_dialect, bool *out_is_path)
+{
+    enum dialect client = OPENAI;
+    struct str path = take_prefix(r->path, &client);
+    if (client == OPENAI && http_header(r, "anthropic-version").ptr != NULL) {
+        client = ANTHROPIC;
+    } else if (client == OPENAI && http_header(r, "x-goog-api-key").ptr != NULL) {
+        client = GEMINI;
+    }
+    struct str method = str_is(r->method, "HEAD") ? STR("GET") : r->method;
+    *out_dialect = client;
+    *out_is_path = false;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct endpoint *e = &table[i];
+        bool mine = (e->needs & BY_CLIENT) == 0 || e->dialect == client;
+        struct str part = STR("");
+        if (!mine || !fits(e->path, path, &part)) {
+            continue;
+        }
+        *out_dialect = e->dialect;
+        *out_is_path = true;
+        if (str_is(method, e->method)) {
+            *out_part = part;
+            return e;
+        }
+    }
+    return NULL;
+}
