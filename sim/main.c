@@ -1,6 +1,7 @@
 /* sim/main.c -- provider-sim: a provider that answers from templates, on purpose well or badly. */
 #define _GNU_SOURCE
 #include "server.h"
+#include "store.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,7 +54,8 @@ static _Noreturn void help(void)
         "usage: provider-sim [--host 127.0.0.1] [--port 0] [--threads 1] [--tls CERT KEY]\n"
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
         "                    [--die-with-parent]\n\n"
-        "Speaks OpenAI's and Anthropic's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
+        "Speaks OpenAI's (chat, completions, embeddings, responses, audio, images, files, batches)\n"
+        "and Anthropic's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
         "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), on a line of the\n"
         "last user's text (\"sim:delay=200ms;tokens=50\") or in a script. With tools and without a\n"
@@ -202,8 +204,10 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
-    conf = (struct sim_conf){
-        .fixtures = o.fixtures, .api_key = o.api_key, .created = (int64_t)time(NULL)};
+    conf = (struct sim_conf){.fixtures = o.fixtures,
+                             .api_key = o.api_key,
+                             .created = (int64_t)time(NULL),
+                             .store = store_new()};
     if (o.control || o.script != NULL) {
         conf.control = control_new();
     }

@@ -2,7 +2,10 @@
 
 #include "anthropic.h"
 #include "chat.h"
+#include "files.h"
+#include "media.h"
 #include "openai.h"
+#include "responses.h"
 
 #include <string.h>
 
@@ -15,6 +18,27 @@ static const struct endpoint table[] = {
     {"/embeddings", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, input_read,
      embeddings_answer},
     {"/moderations", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON, input_read, moderations_answer},
+    {"/responses", "POST", RESPONSES, STREAM_IF_ASKED, NEEDS_JSON | NEEDS_MODEL | HAS_STATE,
+     responses_read, responses_answer},
+    {"/responses/input_tokens", "POST", RESPONSES, STREAM_NEVER, NEEDS_JSON | HAS_STATE,
+     responses_read, responses_count},
+    {"/responses/*/input_items", "GET", RESPONSES, STREAM_NEVER, HAS_STATE, NULL, responses_items},
+    {"/responses/*", "GET", RESPONSES, STREAM_NEVER, HAS_STATE, NULL, responses_get},
+    {"/responses/*", "DELETE", RESPONSES, STREAM_NEVER, HAS_STATE, NULL, responses_delete},
+    {"/audio/transcriptions", "POST", OPENAI, STREAM_NEVER, HAS_STATE, NULL, transcription_answer},
+    {"/audio/translations", "POST", OPENAI, STREAM_NEVER, HAS_STATE, NULL, transcription_answer},
+    {"/audio/speech", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, input_read,
+     speech_answer},
+    {"/images/generations", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON, input_read, images_answer},
+    {"/images/edits", "POST", OPENAI, STREAM_NEVER, HAS_STATE, NULL, images_answer},
+    {"/files", "POST", OPENAI, STREAM_NEVER, HAS_STATE, NULL, file_create},
+    {"/files", "GET", OPENAI, STREAM_NEVER, HAS_STATE, NULL, file_list},
+    {"/files/*/content", "GET", OPENAI, STREAM_NEVER, HAS_STATE, NULL, file_content},
+    {"/files/*", "GET", OPENAI, STREAM_NEVER, HAS_STATE, NULL, file_get},
+    {"/files/*", "DELETE", OPENAI, STREAM_NEVER, HAS_STATE, NULL, file_delete},
+    {"/batches", "POST", OPENAI, STREAM_NEVER, NEEDS_JSON | HAS_STATE, NULL, batch_create},
+    {"/batches", "GET", OPENAI, STREAM_NEVER, HAS_STATE, NULL, batch_list},
+    {"/batches/*", "GET", OPENAI, STREAM_NEVER, HAS_STATE, NULL, batch_get},
     {"/messages", "POST", ANTHROPIC, STREAM_IF_ASKED, NEEDS_JSON | NEEDS_MODEL, anthropic_read,
      anthropic_answer},
     {"/messages/count_tokens", "POST", ANTHROPIC, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL,

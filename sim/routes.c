@@ -4,6 +4,8 @@
 #include "fixture.h"
 #include "multipart.h"
 #include "paths.h"
+#include "responses.h"
+#include "store.h"
 #include "trouble.h"
 
 #include <stdlib.h>
@@ -34,8 +36,9 @@ struct answer *route_bad_request(const char *why)
     return frame_plain(&c, true);
 }
 
-static void control_route(struct control *ctl, const struct request *r, struct content *c)
+static void control_route(const struct sim_conf *conf, const struct request *r, struct content *c)
 {
+    struct control *ctl = conf->control;
     bool post = str_is(r->method, "POST");
     c->status = 200;
     if (post && str_is(r->path, "/_sim/script")) {
@@ -49,6 +52,7 @@ static void control_route(struct control *ctl, const struct request *r, struct c
         buf_free(&why);
     } else if (post && str_is(r->path, "/_sim/reset")) {
         control_reset(ctl);
+        store_reset(conf->store);
         buf_str(&c->bytes, "{\"ok\":true}");
     } else if (str_is(r->path, "/_sim/requests")) {
         const char *since = memmem(r->target.ptr, r->target.len, "since=", 6);
@@ -312,6 +316,12 @@ static struct answer *answer_ask(struct ask *a, bool is_path)
     return answer;
 }
 
+static bool is_fixed(const struct ask *a)
+{
+    return a->endpoint == NULL || (a->endpoint->needs & HAS_STATE) == 0 ||
+           (a->dialect == RESPONSES && responses_is_pure(a));
+}
+
 static struct answer *answer_api(const struct sim_conf *conf, const struct request *r,
                                  bool *out_fixed)
 {
@@ -322,7 +332,6 @@ static struct answer *answer_api(const struct sim_conf *conf, const struct reque
     struct ask *a = xzalloc(sizeof(*a));
     *a = (struct ask){.conf = conf, .http = r, .created = conf->created};
     a->endpoint = endpoint_of(r, &part, &a->dialect, &is_path);
-    *out_fixed = a->endpoint == NULL || (a->endpoint->needs & HAS_STATE) == 0;
     yyjson_doc *doc = NULL;
     if (form_parse(&form, http_header(r, "content-type"), r->body)) {
         a->form = &form;
@@ -335,6 +344,7 @@ static struct answer *answer_api(const struct sim_conf *conf, const struct reque
     a->stream = wants_stream(a->endpoint, a->root);
     yyjson_val *options = yyjson_obj_get(a->root, "stream_options");
     a->include_usage = yyjson_get_bool(yyjson_obj_get(options, "include_usage"));
+    *out_fixed = is_fixed(a);
     struct answer *answer = answer_ask(a, is_path);
     buf_free(&decoded);
     yyjson_doc_free(doc);
@@ -347,7 +357,7 @@ struct answer *route(const struct sim_conf *conf, const struct request *r, bool 
     if (conf->control != NULL && route_is_control(r)) {
         struct content c = {0};
         *out_fixed = false;
-        control_route(conf->control, r, &c);
+        control_route(conf, r, &c);
         return frame_plain(&c, false);
     }
     return answer_api(conf, r, out_fixed);
