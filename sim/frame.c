@@ -250,7 +250,7 @@ static void build_head(struct answer *a, const struct content *c, const struct b
     }
     add_length(a, b, how);
     buf_put(&a->head, buf_view(&c->headers));
-    if (b->retry_after != NULL) {
+    if (b->retry_after != NULL && !c->told_retry) {
         buf_printf(&a->head, "retry-after: %s\r\n", b->retry_after);
     }
     if (b->retry_after_ms != NULL) {
@@ -320,7 +320,8 @@ static void copy_content(struct content *to, const struct content *from)
     *to = (struct content){.status = from->status,
                            .type = from->type,
                            .is_stream = from->is_stream,
-                           .id_header = from->id_header};
+                           .id_header = from->id_header,
+                           .told_retry = from->told_retry};
     buf_put(&to->headers, buf_view(&from->headers));
     size_t at = 0;
     for (size_t i = 0; i < from->piece_n; i++) {

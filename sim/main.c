@@ -55,7 +55,7 @@ static _Noreturn void help(void)
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
         "                    [--die-with-parent]\n\n"
         "Speaks OpenAI's (chat, completions, embeddings, responses, audio, images, files, batches)\n"
-        "and Anthropic's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
+        "and Anthropic's wire under /v1, Gemini's under /v1beta, and Vertex's paths. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
         "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), on a line of the\n"
         "last user's text (\"sim:delay=200ms;tokens=50\") or in a script. With tools and without a\n"

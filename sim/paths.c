@@ -1,8 +1,10 @@
+#define _GNU_SOURCE
 #include "paths.h"
 
 #include "anthropic.h"
 #include "chat.h"
 #include "files.h"
+#include "gemini.h"
 #include "media.h"
 #include "openai.h"
 #include "responses.h"
@@ -43,6 +45,24 @@ static const struct endpoint table[] = {
      anthropic_answer},
     {"/messages/count_tokens", "POST", ANTHROPIC, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL,
      anthropic_read, anthropic_count},
+    {"/models/count-tokens:rawPredict", "POST", ANTHROPIC, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL,
+     anthropic_read, anthropic_count},
+    {"/models/*:rawPredict", "POST", ANTHROPIC, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     anthropic_read, anthropic_answer},
+    {"/models/*:streamRawPredict", "POST", ANTHROPIC, STREAM_ALWAYS, NEEDS_JSON | MODEL_IN_PATH,
+     anthropic_read, anthropic_answer},
+    {"/models/*:generateContent", "POST", GEMINI, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     gemini_read, gemini_answer},
+    {"/models/*:streamGenerateContent", "POST", GEMINI, STREAM_ALWAYS, NEEDS_JSON | MODEL_IN_PATH,
+     gemini_read, gemini_answer},
+    {"/models/*:countTokens", "POST", GEMINI, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH, gemini_read,
+     gemini_count},
+    {"/models/*:embedContent", "POST", GEMINI, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     gemini_embed_read, gemini_embed},
+    {"/models/*:batchEmbedContents", "POST", GEMINI, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     gemini_embed_read, gemini_embed_batch},
+    {"/models", "GET", GEMINI, STREAM_NEVER, BY_CLIENT, NULL, gemini_models},
+    {"/models/*", "GET", GEMINI, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, gemini_model},
     {"/models", "GET", ANTHROPIC, STREAM_NEVER, BY_CLIENT, NULL, anthropic_models},
     {"/models/*", "GET", ANTHROPIC, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, anthropic_model},
     {"/models", "GET", OPENAI, STREAM_NEVER, BY_CLIENT, NULL, models_answer},
@@ -58,9 +78,32 @@ struct prefix {
 
 /* What base URLs end in. The first that fits is taken off. */
 static const struct prefix prefixes[] = {
-    {"/v1beta/openai", OPENAI}, {"/anthropic/v1", ANTHROPIC}, {"/openai/v1", OPENAI},
-    {"/v1beta", GEMINI},        {"/v1alpha", GEMINI},         {"/v1", OPENAI},
+    {"/v1beta/openai", OPENAI},
+    {"/anthropic/v1", ANTHROPIC},
+    {"/openai/v1", OPENAI},
+    {"/v1beta", GEMINI},
+    {"/v1alpha", GEMINI},
+    {"/v1beta1", GEMINI},
+    {"/v1", OPENAI},
 };
+
+/* Vertex has project, location and publisher before the models. */
+static struct str skip_publisher(struct str path, enum dialect *dialect)
+{
+    static const char mark[] = "/publishers/";
+    const char *at = memmem(path.ptr, path.len, mark, sizeof(mark) - 1);
+    const char *end = path.ptr + path.len;
+    if (at == NULL || path.len < 10 || memcmp(path.ptr, "/projects/", 10) != 0) {
+        return path;
+    }
+    at += sizeof(mark) - 1;
+    const char *slash = memchr(at, '/', (size_t)(end - at));
+    if (slash == NULL) {
+        return path;
+    }
+    *dialect = *at == 'a' ? ANTHROPIC : GEMINI;
+    return (struct str){slash, (size_t)(end - slash)};
+}
 
 static struct str take_prefix(struct str path, enum dialect *dialect)
 {
@@ -69,7 +112,7 @@ static struct str take_prefix(struct str path, enum dialect *dialect)
         if (path.len > len && memcmp(path.ptr, prefixes[i].text, len) == 0 &&
             path.ptr[len] == '/') {
             *dialect = prefixes[i].dialect;
-            return (struct str){path.ptr + len, path.len - len};
+            return skip_publisher((struct str){path.ptr + len, path.len - len}, dialect);
         }
     }
     return path;

@@ -172,6 +172,7 @@ void content_trouble(struct content *c, enum dialect d, const struct trouble *t)
         buf_printf(&c->headers, "x-amzn-ErrorType: %s\r\n",
                    t->type != NULL ? t->type : bedrock_type(t->status));
     }
+    c->told_retry = d == GEMINI && t->retry_after != NULL;
     content_document(c, json_type);
 }
 
@@ -267,12 +268,14 @@ static void put_stream_trouble(struct content *c, const struct ask *a, const str
                           t->type != NULL ? t->type : "modelStreamErrorException", buf_view(&json));
         content_end_piece(c);
     } else if (a->dialect == OLLAMA || c->is_array) {
-        buf_str(&c->bytes, c->is_array && c->piece_n > 0 ? "," : "");
+        buf_str(&c->bytes, !c->is_array ? "" : c->piece_n > 0 ? "," : "[");
         buf_put(&c->bytes, buf_view(&json));
         buf_str(&c->bytes, c->is_array ? "]" : "\n");
         content_end_piece(c);
     } else {
-        content_event(c, b, name, buf_view(&json));
+        struct behaviour style = *b;
+        style.crlf = b->crlf || a->dialect == GEMINI;
+        content_event(c, &style, name, buf_view(&json));
     }
     buf_free(&json);
 }
