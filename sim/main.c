@@ -28,6 +28,7 @@ struct options {
     const char *script;
     const char *fixtures;
     const char *api_key;
+    const char *aws_keys;
     bool control;
     bool die_with_parent;
 };
@@ -105,6 +106,8 @@ static struct options parse_options(int argc, char **argv)
             o.fixtures = argument(argc, argv, &i);
         } else if (strcmp(a, "--api-key") == 0) {
             o.api_key = argument(argc, argv, &i);
+        } else if (strcmp(a, "--aws-keys") == 0) {
+            o.aws_keys = argument(argc, argv, &i);
         } else if (strcmp(a, "--control") == 0) {
             o.control = true;
         } else if (strcmp(a, "--die-with-parent") == 0) {
@@ -206,6 +209,7 @@ int main(int argc, char **argv)
     raise_file_limit();
     conf = (struct sim_conf){.fixtures = o.fixtures,
                              .api_key = o.api_key,
+                             .aws_keys = o.aws_keys,
                              .created = (int64_t)time(NULL),
                              .store = store_new()};
     if (o.control || o.script != NULL) {

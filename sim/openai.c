@@ -174,10 +174,3 @@ void health_answer(struct content *c, const struct ask *a)
     buf_str(&c->bytes, "{\"status\":\"ok\"}");
     content_document(c, json_type);
 }
-
-void root_answer(struct content *c, const struct ask *a)
-{
-    (void)a;
-    buf_str(&c->bytes, "Ollama is running");
-    content_document(c, "text/plain; charset=utf-8");
-}

@@ -13,6 +13,5 @@ void moderations_answer(struct content *c, const struct ask *a);
 void models_answer(struct content *c, const struct ask *a);
 void model_answer(struct content *c, const struct ask *a);
 void health_answer(struct content *c, const struct ask *a);
-void root_answer(struct content *c, const struct ask *a); /* GET / and HEAD /, as Ollama's */
 
 #endif

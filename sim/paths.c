@@ -2,10 +2,12 @@
 #include "paths.h"
 
 #include "anthropic.h"
+#include "bedrock.h"
 #include "chat.h"
 #include "files.h"
 #include "gemini.h"
 #include "media.h"
+#include "ollama.h"
 #include "openai.h"
 #include "responses.h"
 
@@ -67,8 +69,29 @@ static const struct endpoint table[] = {
     {"/models/*", "GET", ANTHROPIC, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, anthropic_model},
     {"/models", "GET", OPENAI, STREAM_NEVER, BY_CLIENT, NULL, models_answer},
     {"/models/*", "GET", OPENAI, STREAM_NEVER, BY_CLIENT | MODEL_IN_PATH, NULL, model_answer},
+    {"/openai/deployments/*/chat/completions", "POST", AZURE, STREAM_IF_ASKED,
+     NEEDS_JSON | MODEL_IN_PATH, chat_read, chat_answer},
+    {"/openai/deployments/*/completions", "POST", AZURE, STREAM_IF_ASKED,
+     NEEDS_JSON | MODEL_IN_PATH, text_read, text_answer},
+    {"/openai/deployments/*/embeddings", "POST", AZURE, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     input_read, embeddings_answer},
+    {"/openai/deployments/*/images/generations", "POST", AZURE, STREAM_NEVER,
+     NEEDS_JSON | MODEL_IN_PATH, input_read, images_answer},
+    {"/openai/deployments/*/audio/transcriptions", "POST", AZURE, STREAM_NEVER,
+     MODEL_IN_PATH | HAS_STATE, NULL, transcription_answer},
+    {"/openai/deployments/*/audio/speech", "POST", AZURE, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH,
+     input_read, speech_answer},
+    {"/model/*/converse", "POST", BEDROCK, STREAM_NEVER, NEEDS_JSON | MODEL_IN_PATH, bedrock_read,
+     bedrock_answer},
+    {"/model/*/converse-stream", "POST", BEDROCK, STREAM_ALWAYS, NEEDS_JSON | MODEL_IN_PATH,
+     bedrock_read, bedrock_answer},
+    {"/api/chat", "POST", OLLAMA, STREAM_UNLESS_REFUSED, NEEDS_JSON | NEEDS_MODEL, ollama_read,
+     ollama_answer},
+    {"/api/show", "POST", OLLAMA, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, NULL, ollama_show},
+    {"/api/tags", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_tags},
+    {"/api/version", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_version},
     {"/health", "GET", OPENAI, STREAM_NEVER, OPEN_TO_ALL, NULL, health_answer},
-    {"/", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, root_answer},
+    {"/", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_root},
 };
 
 struct prefix {

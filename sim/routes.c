@@ -5,6 +5,7 @@
 #include "multipart.h"
 #include "paths.h"
 #include "responses.h"
+#include "sigv4.h"
 #include "store.h"
 #include "trouble.h"
 
@@ -71,6 +72,10 @@ static bool has_key(const struct ask *a)
     const char *key = a->conf->api_key;
     struct str bearer = http_header(a->http, "authorization");
     struct str own = STR("");
+    if (a->dialect == BEDROCK && a->conf->aws_keys != NULL && bearer.len > 4 &&
+        memcmp(bearer.ptr, "AWS4", 4) == 0) {
+        return true; /* the signature has been checked */
+    }
     switch (a->dialect) {
     case ANTHROPIC: own = http_header(a->http, "x-api-key"); break;
     case AZURE: own = http_header(a->http, "api-key"); break;
@@ -90,6 +95,23 @@ static bool has_key(const struct ask *a)
     bool is_bearer = bearer.len > 7 && str_is_nocase((struct str){bearer.ptr, 7}, "bearer ");
     return key == NULL || (own.len > 0 && str_is(own, key)) ||
            (is_bearer && str_is((struct str){bearer.ptr + 7, bearer.len - 7}, key));
+}
+
+/* SigV4 or a Bedrock key; true when c has the error. */
+static bool refuse_signature(struct content *c, const struct ask *a)
+{
+    struct str given = http_header(a->http, "authorization");
+    bool bearer = given.len > 7 && str_is_nocase((struct str){given.ptr, 7}, "bearer ");
+    if (a->conf->aws_keys == NULL || (bearer && a->conf->api_key != NULL)) {
+        return false;
+    }
+    const char *fault = sigv4_fault(a->http, a->conf->aws_keys);
+    if (fault != NULL) {
+        content_trouble(c, BEDROCK,
+                        &(struct trouble){
+                            .status = 403, .type = "InvalidSignatureException", .message = fault});
+    }
+    return fault != NULL;
 }
 
 static void refuse_key(struct content *c, const struct ask *a)
@@ -167,9 +189,13 @@ static bool refuse(struct content *c, const struct ask *a, bool is_path)
     struct trouble t = {.status = 400};
     if (e == NULL && !is_path) {
         t = (struct trouble){.status = 404, .message = "Invalid URL"};
+    } else if (a->dialect == BEDROCK && refuse_signature(c, a)) {
+        return true;
     } else if ((needs & OPEN_TO_ALL) == 0 && !has_key(a)) {
         refuse_key(c, a);
         return true;
+    } else if (a->dialect == AZURE && query_value(a->http, "api-version").len == 0) {
+        t = (struct trouble){.status = 404, .message = "Resource not found"};
     } else if (e == NULL) {
         t = (struct trouble){.status = 405,
                              .message = "Not allowed to use this method on this path",

@@ -256,7 +256,7 @@ describe("the simulator speaks Anthropic", () => {
         const [r] = await sim.requests();
         assert.equal(r.method, "POST");
         assert.equal(r.path, "/v1/messages");
-        assert.equal(r.headers.authorization, "Bearer sk-any"); // so since 1.0 of the package; before it was x-api-key
+        assert.equal(r.headers.authorization, "Bearer sk-any"); // the package sends its key so, not as x-api-key
         assert.equal(r.headers["anthropic-version"].length, 10);
         assert.equal(r.headers["anthropic-beta"], "a,b");
         assert.equal(r.json.messages[0].content, "grüße");

@@ -187,7 +187,7 @@ describe("the simulator speaks Gemini", () => {
         assert.match(await (await send("anthropic/models/claude@1:streamRawPredict", { ...claude, stream: true })).text(), /event: message_stop/);
         await create();
         const seen = (await sim.requests()).at(-1);
-        assert.equal(seen.target, "/v1/models/gemini-2.5-flash:generateContent"); // v1 since 3.0 of the package
+        assert.equal(seen.target, "/v1/models/gemini-2.5-flash:generateContent"); // v1 is the package's default
         assert.equal(seen.headers["x-goog-api-key"], "any");
         assert.deepEqual(seen.json.contents, contents);
     });
