@@ -44,6 +44,7 @@ static void read_tools(struct prompt *p, const struct ask *a)
     }
     p->wanted = json_member(choice, "name");
     p->no_tools = str_is(json_member(choice, "type"), "none");
+    p->must_call = str_is(json_member(choice, "type"), "any");
 }
 
 static bool thinks(const struct ask *a)

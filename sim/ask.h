@@ -27,8 +27,9 @@ struct sim_conf {
     const char *api_key;  /* NULL: any key is accepted */
     const char *aws_keys; /* "ID:SECRET" that SigV4 is checked with; NULL: unchecked */
     struct control *control;
-    struct store *store; /* files, batches, responses */
-    int64_t created;     /* unix seconds, in every answer */
+    struct store *store;  /* files, batches, responses */
+    bool only_told_tools; /* a tool is called only when a directive or the request demands it */
+    int64_t created;      /* unix seconds, in every answer */
 };
 
 struct tool {
@@ -52,6 +53,7 @@ struct prompt {
     size_t tool_n;
     struct str wanted; /* the tool that must be called */
     bool no_tools;     /* none may be called */
+    bool must_call;    /* one must be called, whichever */
     bool wants_json;
     yyjson_val *schema; /* of the JSON; NULL: any */
     bool thinks;

@@ -49,6 +49,7 @@ void bedrock_read(struct prompt *p, const struct ask *a)
                                      yyjson_obj_get(yyjson_obj_get(spec, "inputSchema"), "json"),
                                      false});
     }
+    p->must_call = yyjson_obj_get(yyjson_obj_get(config, "toolChoice"), "any") != NULL;
     p->wanted = json_member(yyjson_obj_get(yyjson_obj_get(config, "toolChoice"), "tool"), "name");
     p->thinks = str_is(thinking, "enabled") || str_is(thinking, "adaptive");
     p->max_tokens = yyjson_is_uint(max) ? (int64_t)yyjson_get_uint(max) : -1;

@@ -70,6 +70,7 @@ void chat_read(struct prompt *p, const struct ask *a)
     }
     p->wanted = json_member(yyjson_obj_get(choice, "function"), "name");
     p->no_tools = str_is(json_str(choice), "none");
+    p->must_call = str_is(json_str(choice), "required");
     struct str type = json_member(format, "type");
     p->schema = yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema");
     p->wants_json = str_is(type, "json_object") || str_is(type, "json_schema");

@@ -104,6 +104,7 @@ static void read_tools(struct prompt *p, yyjson_val *root)
     }
     p->wanted = json_str(yyjson_arr_get_first(allowed));
     p->no_tools = str_is(json_str(member(config, "mode")), "NONE");
+    p->must_call = str_is(json_str(member(config, "mode")), "ANY");
 }
 
 /* countTokens may have the request one level deeper. */

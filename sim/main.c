@@ -29,6 +29,7 @@ struct options {
     const char *fixtures;
     const char *api_key;
     const char *aws_keys;
+    bool only_told_tools;
     bool control;
     bool die_with_parent;
 };
@@ -54,9 +55,9 @@ static _Noreturn void help(void)
     (void)printf(
         "usage: provider-sim [--host 127.0.0.1] [--port 0] [--threads 1] [--tls CERT KEY]\n"
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
-        "                    [--die-with-parent]\n\n"
-        "Speaks OpenAI's (chat, completions, embeddings, responses, audio, images, files, batches)\n"
-        "and Anthropic's wire under /v1, Gemini's under /v1beta, and Vertex's paths. With --control: POST /_sim/script (a JSON list),\n"
+        "                    [--aws-keys ID:SECRET] [--only-told-tools] [--die-with-parent]\n\n"
+        "Speaks OpenAI's, Anthropic's, Gemini's, Azure's, Bedrock's and Ollama's wire on their own\n"
+        "paths; sim/README.md lists them. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
         "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), on a line of the\n"
         "last user's text (\"sim:delay=200ms;tokens=50\") or in a script. With tools and without a\n"
@@ -108,6 +109,8 @@ static struct options parse_options(int argc, char **argv)
             o.api_key = argument(argc, argv, &i);
         } else if (strcmp(a, "--aws-keys") == 0) {
             o.aws_keys = argument(argc, argv, &i);
+        } else if (strcmp(a, "--only-told-tools") == 0) {
+            o.only_told_tools = true;
         } else if (strcmp(a, "--control") == 0) {
             o.control = true;
         } else if (strcmp(a, "--die-with-parent") == 0) {
@@ -210,6 +213,7 @@ int main(int argc, char **argv)
     conf = (struct sim_conf){.fixtures = o.fixtures,
                              .api_key = o.api_key,
                              .aws_keys = o.aws_keys,
+                             .only_told_tools = o.only_told_tools,
                              .created = (int64_t)time(NULL),
                              .store = store_new()};
     if (o.control || o.script != NULL) {

@@ -102,7 +102,8 @@ static size_t pick_tool(const struct ask *a)
     const struct prompt *p = &a->prompt;
     const char *told = a->b.tool;
     struct str name = told != NULL ? (struct str){told, strlen(told)} : p->wanted;
-    bool may = told != NULL || (!p->no_tools && !p->is_result && a->b.tokens < 0);
+    bool demanded = !a->conf->only_told_tools || p->must_call || name.len > 0;
+    bool may = told != NULL || (demanded && !p->no_tools && !p->is_result && a->b.tokens < 0);
     for (size_t i = 0; may && i < p->tool_n; i++) {
         if (name.len == 0 || str_same(p->tools[i].name, name)) {
             return i;

@@ -61,6 +61,7 @@ static void read_tools(struct prompt *p, const struct ask *a)
     }
     p->wanted = json_member(choice, "name");
     p->no_tools = str_is(json_str(choice), "none");
+    p->must_call = str_is(json_str(choice), "required");
 }
 
 void responses_read(struct prompt *p, const struct ask *a)

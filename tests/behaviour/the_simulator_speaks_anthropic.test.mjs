@@ -129,6 +129,19 @@ describe("the simulator speaks Anthropic", () => {
         assert.deepEqual(broken.content[0].input, {});
     });
 
+    test("with --only-told-tools nothing is called that was not demanded", async (t) => {
+        const calm = await startSim(t, { args: ["--only-told-tools"] });
+        const say = async (content, more) => {
+            const body = ask({ tools: [weather, shell], messages: [{ role: "user", content }], ...more });
+            const r = await new Anthropic({ apiKey: "any", baseURL: calm.origin, maxRetries: 0 }).messages.create(body);
+            return r.content[0].name;
+        };
+        assert.equal(await say("hello"), undefined);
+        assert.equal(await say("sim:tool=shell"), "shell");
+        assert.equal(await say("hello", { tool_choice: { type: "any" } }), "get_weather");
+        assert.equal(await say("hello", { tool_choice: { type: "tool", name: "shell" } }), "shell");
+    });
+
     test("a script plays an agent's turns: a call, another one after its result, then the end", async () => {
         await sim.script({ tool: "shell", args: { command: "ls" } }, { tool: "shell", args: { command: "pwd" } }, { content: "done" });
         const messages = [...hello];
