@@ -207,8 +207,8 @@ static const char *member_fault(const struct ask *a, bool counts)
     yyjson_val *budget = yyjson_obj_get(thinking, "budget_tokens");
     struct str choice = json_member(yyjson_obj_get(a->root, "tool_choice"), "type");
     struct str version = http_header(a->http, "anthropic-version");
-    version =
-        version.ptr != NULL ? version : json_member(a->root, "anthropic_version"); /* Vertex */
+    version = version.ptr != NULL ? version
+                                  : json_member(a->root, "anthropic_version"); /* Vertex, Bedrock */
     int64_t max = a->prompt.max_tokens;
     if (version.len == 0) {
         return "anthropic-version: header is required";

@@ -1,5 +1,7 @@
+#define _GNU_SOURCE
 #include "bedrock.h"
 
+#include "anthropic.h"
 #include "eventstream.h"
 #include "reply.h"
 #include "trouble.h"
@@ -274,4 +276,45 @@ void bedrock_answer(struct content *c, const struct ask *a)
         write_document(c, &r);
     }
     reply_deinit(&r);
+}
+
+/* The JSON of an SSE event, between "data:" and the end of its line. */
+static struct str data_of(struct str event)
+{
+    static const char mark[] = "data:";
+    const char *at = memmem(event.ptr, event.len, mark, sizeof(mark) - 1);
+    if (at == NULL) {
+        return STR("");
+    }
+    at += sizeof(mark) - 1;
+    size_t left = event.len - (size_t)(at - event.ptr);
+    const char *lf = memchr(at, '\n', left);
+    return (struct str){at, lf != NULL ? (size_t)(lf - at) : left};
+}
+
+/* Anthropic's events, each in a frame of its own as base64. */
+void bedrock_invoke(struct content *c, const struct ask *a)
+{
+    struct content own = {.status = c->status};
+    anthropic_answer(a->stream ? &own : c, a);
+    if (a->stream && !own.is_stream) { /* it was refused */
+        c->status = own.status;
+        buf_put(&c->headers, buf_view(&own.headers));
+        buf_put(&c->bytes, buf_view(&own.bytes));
+        content_document(c, own.type);
+    } else if (a->stream) {
+        struct buf json = {0};
+        for (size_t i = 0; i < own.piece_n; i++) {
+            struct str data = data_of(content_piece(&own, i));
+            json.len = 0;
+            buf_str(&json, "\"bytes\":\"");
+            buf_base64(&json, data.ptr, data.len);
+            buf_str(&json, "\"");
+            event(c, "chunk", buf_view(&json));
+        }
+        buf_free(&json);
+        c->is_stream = true;
+        c->type = "application/vnd.amazon.eventstream";
+    }
+    content_deinit(&own);
 }

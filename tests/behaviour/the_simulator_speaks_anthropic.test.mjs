@@ -125,6 +125,14 @@ describe("the simulator speaks Anthropic", () => {
         assert.equal(new Set(both.content.map((b) => b.id)).size, 2);
         assert.equal((await say("sim:tool=none")).content[0].type, "text");
         assert.equal((await say("sim:tool=shell", { tools: undefined })).content[0].type, "text");
+        const use = { type: "tool_use", id: "toolu_1", name: "shell", input: {} };
+        const after = async (content) => {
+            const result = { type: "tool_result", tool_use_id: "toolu_1", content };
+            const messages = [...hello, { role: "assistant", content: [use] }, { role: "user", content: [result] }];
+            return (await client.messages.create(ask({ tools: [shell], messages }))).content[0];
+        };
+        assert.equal((await after("sim:tool=shell")).type, "tool_use"); // a result that begins so goes on with another call
+        assert.equal((await after("a file with\nsim:tool=shell")).text, "The tool said: a file with\nsim:tool=shell");
         const broken = await client.messages.stream(ask({ tools: [shell], messages: [{ role: "user", content: "sim:tool=shell;args=" }] })).finalMessage();
         assert.deepEqual(broken.content[0].input, {});
     });

@@ -129,6 +129,17 @@ describe("the simulator speaks Azure, Bedrock and Ollama", () => {
         assert.deepEqual([limited.headers.get("x-amzn-errortype"), Object.keys(await limited.json())], ["ThrottlingException", ["message"]]);
     });
 
+    test("Bedrock: Claude is invoked with its own messages, each of its events in a frame", async () => {
+        const body = { anthropic_version: "bedrock-2023-05-31", max_tokens: 99, messages: hello };
+        const whole = await (await post("/model/anthropic.claude%3A0/invoke", body)).json();
+        assert.deepEqual([whole.model, whole.content[0].text], ["anthropic.claude:0", "You said: hello there"]);
+        const list = frames(Buffer.from(await (await post("/model/m/invoke-with-response-stream", body)).arrayBuffer()));
+        const events = list.map((f) => JSON.parse(Buffer.from(f.payload.bytes, "base64")));
+        assert.deepEqual([list[0].headers[":event-type"], events[0].type, events.at(-1).type], ["chunk", "message_start", "message_stop"]);
+        const refused = await post("/model/m/invoke-with-response-stream", { ...body, max_tokens: undefined });
+        assert.deepEqual([refused.status, (await refused.json()).message], [400, "max_tokens: Field required"]);
+    });
+
     test("Bedrock: signatures are checked for real", async (t) => {
         const example = sign({ method: "GET", host: "example.amazonaws.com", path: "/", id: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", service: "service", date: "20150830T123600Z" });
         assert.match(example.authorization, /5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31$/); // AWS's own test vector
