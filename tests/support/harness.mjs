@@ -156,7 +156,7 @@ export async function startSim(t, options = {}) {
         script: (...entries) => control("POST", "/_sim/script", entries.flat()),
         reset: () => control("POST", "/_sim/reset"),
         stats: () => control("GET", "/_sim/stats"),
-        /** What was received: [{seq, connection, method, path, headers, body, client_gone, answered, ...}]. */
+        /** What was received: [{seq, connection, method, path, headers, body, bytes, client_gone, answered, ...}]. */
         async requests(since = 0) {
             const { requests } = await control("GET", `/_sim/requests?since=${since}`);
             return requests.map(unpackRequest);
@@ -166,7 +166,8 @@ export async function startSim(t, options = {}) {
 }
 
 function unpackRequest(record) {
-    const text = (name) => record[name] ?? Buffer.from(record[`${name}_base64`] ?? "", "base64").toString("utf8");
+    const bytes = (name) => (record[name] !== undefined ? Buffer.from(record[name]) : Buffer.from(record[`${name}_base64`] ?? "", "base64"));
+    const text = (name) => bytes(name).toString("utf8");
     const [line, ...lines] = text("head").split("\r\n");
     const [method, target] = line.split(" ");
     const headers = {};
@@ -183,7 +184,7 @@ function unpackRequest(record) {
     } catch {
         // not JSON: body has it as it came
     }
-    return { ...record, method, target, path: target.split("?")[0], headers, head: text("head"), body, json };
+    return { ...record, method, target, path: target.split("?")[0], headers, head: text("head"), body, bytes: bytes("body"), json };
 }
 
 /**
