@@ -475,6 +475,7 @@ static void set_traffic(struct config_build *b)
     conf->attempts_max = (int)number_of(b, CONF_MAX_ATTEMPTS);
     conf->response_max_bytes = size_of(b, CONF_MAX_RESPONSE);
     conf->event_max_bytes = size_of(b, CONF_MAX_EVENT);
+    conf->guards_streams = number_of(b, CONF_GUARD_STREAMS) != 0;
     conf->keepalive_ns = number_of(b, CONF_KEEPALIVE);
     conf->dns_ttl_ns = number_of(b, CONF_DNS_TTL);
     conf->upstream =

@@ -142,6 +142,7 @@ static void begin_attempt(struct exchange *x)
     x->is_answer_stream = false;
     x->stream = NULL;
     x->first_byte_ns = 0;
+    x->held_len = 0;
     x->is_terminal_seen = false;
     x->outcome = (struct outcome){0};
     health_begin(x->target->health);

@@ -57,6 +57,7 @@ struct gateway_conf {
     int attempts_max;          /* per request, retries included */
     size_t response_max_bytes; /* buffered answers: 64 MiB */
     size_t event_max_bytes;    /* 4 MiB */
+    bool guards_streams;       /* nothing goes out before the first content */
     int64_t keepalive_ns;      /* SSE comments on idle streams; 0: off */
     int64_t dns_ttl_ns;
     struct upstream_conf upstream;

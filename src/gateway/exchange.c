@@ -43,6 +43,7 @@ void exchange_end(struct exchange *x)
     assert(!x->attempt && (x->is_accounted || !x->is_known));
     account_log(x);
     loop_timer_stop(w->loop, &x->timer);
+    loop_timer_stop(w->loop, &x->token_timer);
     if (x->flight) {
         flight_leave(x);
     }

@@ -135,7 +135,10 @@ struct exchange {
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;
-    int64_t first_byte_ns; /* monotonic; 0: none yet */
+    char *held; /* a guarded stream's bytes before its first content; arena */
+    size_t held_len, held_cap;
+    struct loop_timer token_timer; /* first content is due */
+    int64_t first_byte_ns;         /* monotonic; 0: none yet */
     int64_t last_event_ns;
     bool is_paused;
     bool was_sent; /* the last attempt's request went out whole */

@@ -5,6 +5,9 @@
 
 #include "gateway/exchange.h"
 
+/* The neutral form of an answer, for a client of another dialect. */
+MUST_USE enum err relay_decode(struct exchange *x, struct slice body,
+                               const struct dialect *provider, struct chat_response **out);
 /* Sends a finished whole answer (x->answer) to the client in its dialect; accounts first. */
 void relay_whole(struct exchange *x);
 /* The client's queue has drained: read on. */
