@@ -1,8 +1,8 @@
 /* gateway/stages.c -- the adapters between the exchange and the folders that decide. */
-#include "cache/fingerprint.h"
 #include "chat/count.h"
 #include "gateway/account.h"
 #include "gateway/ask_offload.h"
+#include "gateway/cache_key.h"
 #include "gateway/call.h"
 #include "gateway/flight.h"
 #include "gateway/relay.h"
@@ -248,51 +248,6 @@ static bool wants_cache(const struct exchange *x)
            x->ask.is_deterministic;
 }
 
-/* The request's text for the fingerprint: the client's own, or what the provider would get. */
-static enum err canonical_body(struct exchange *x, struct arena *a, struct slice *out)
-{
-    if (x->client->forward) {
-        *out = x->rq->body;
-        return OK;
-    }
-    struct body_parts parts = {0};
-    const struct route_target *first = &x->plan.targets[0];
-    struct encode_options o = {
-        .model = x->ask.model, .profile = &first->facts.profile, .output_cap_tokens = -1};
-    enum err e = first->provider->dialect->encode_request(a, x->ask.neutral, &o, &parts);
-    if (e != OK) {
-        return e;
-    }
-    struct text joined = text_growing(a);
-    for (size_t i = 0; i < parts.count; i++) {
-        text_add(&joined, parts.parts[i]);
-    }
-    *out = text_slice(&joined);
-    return joined.is_full ? E_NOMEM : OK;
-}
-
-/* Texts of different dialects are different requests, though they may mean the same. */
-static struct slice cache_operation(const struct exchange *x, struct arena *a)
-{
-    static const char *const operations[CHAT_OPERATIONS] = {"chat", "completion", "embedding",
-                                                            "moderation", "count_tokens"};
-    const struct dialect *d = x->client->forward ? x->client : x->plan.targets[0].provider->dialect;
-    return arena_printf(a, "%s %s", d->name, operations[x->route->op]);
-}
-
-static bool make_cache_key(struct exchange *x)
-{
-    struct arena scratch;
-    struct slice body;
-    arena_init(&scratch, &x->worker->blocks, x->conf->listen.request_arena_max_bytes);
-    struct slice operation = cache_operation(x, &scratch);
-    bool is_made = operation.ptr && canonical_body(x, &scratch, &body) == OK &&
-                   fingerprint_request(&scratch, x->who.tenant, operation, x->plan.targets[0].model,
-                                       body, &x->cache_key) == OK;
-    arena_deinit(&scratch);
-    return is_made;
-}
-
 enum stage_result cache_stage(struct exchange *x)
 {
     x->action = "looking in the cache";
@@ -301,7 +256,7 @@ enum stage_result cache_stage(struct exchange *x)
     }
     struct cache_control control =
         read_cache_control(http_head_get(&x->rq->head, FIELD_CACHE_CONTROL));
-    if (control.no_store || !make_cache_key(x)) {
+    if (control.no_store || !cache_key_make(x)) {
         return STAGE_NEXT;
     }
     x->cache_use = CACHE_USE_MISS;
