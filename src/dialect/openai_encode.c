@@ -230,8 +230,25 @@ static void add_content(struct encoder *e, const struct chat_part *parts, size_t
     }
 }
 
+/* A custom call whose tool the Responses API named, and which here is a function of one text. */
+static bool is_wrapped(const struct chat_part *p)
+{
+    return p->is_custom && slice_eq(p->provider, SLICE("responses"));
+}
+
+static void add_wrapped(struct text *t, struct slice input)
+{
+    struct text object = text_growing(t->arena);
+    TEXT_ADD(&object, "{");
+    write_string(&object, "input", input);
+    TEXT_ADD(&object, "}");
+    write_string(t, "arguments", text_slice(&object));
+    t->is_full = t->is_full || object.is_full;
+}
+
 static void add_call(struct text *t, const struct chat_part *p, size_t index)
 {
+    bool is_custom = p->is_custom && !is_wrapped(p);
     write_element(t);
     if (p->id.len) {
         write_string(t, "id", p->id);
@@ -239,12 +256,14 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index)
         text_add_json_key(t, "id");
         text_addf(t, "\"call_%zu\"", index);
     }
-    write_string(t, "type", p->is_custom ? SLICE("custom") : SLICE("function"));
-    text_add_json_key(t, p->is_custom ? "custom" : "function");
+    write_string(t, "type", is_custom ? SLICE("custom") : SLICE("function"));
+    text_add_json_key(t, is_custom ? "custom" : "function");
     TEXT_ADD(t, "{");
     write_string(t, "name", p->name);
-    if (p->is_custom) {
+    if (is_custom) {
         write_string(t, "input", p->text);
+    } else if (p->is_custom) {
+        add_wrapped(t, p->text);
     } else {
         write_string(t, "arguments", p->text.len ? p->text : SLICE("{}"));
     }

@@ -142,6 +142,8 @@ struct responses_item {
 };
 /* "msg_<answer>_<index>" or the like. */
 void responses_add_item_id(struct text *t, const struct responses_item *item);
+/* "phase":... of a message, which lies with its first part. */
+void responses_add_phase(struct text *t, const struct chat_part *p);
 /* Whether these answers have words for the part. */
 bool responses_is_item(const struct chat_part *p);
 /* {...} */

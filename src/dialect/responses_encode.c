@@ -258,18 +258,6 @@ static void close_content(struct encoder *e, size_t begun)
     }
 }
 
-/* The phase of a message lies with its first part. */
-static void add_phase(struct encoder *e, const struct chat_part *p)
-{
-    static const struct span_name name = {SLICE_INIT("phase"), false};
-    struct span phase;
-    struct span_object o;
-    if (is_ours(p->provider) && p->extras.len &&
-        spans_scan(p->extras, &name, 1, &phase, &o) == OK && read_is_given(&phase)) {
-        write_raw(&e->t, "phase", phase.value);
-    }
-}
-
 /* Texts side by side from `at` on as one message; returns where it ends. */
 static size_t add_said(struct encoder *e, const struct chat_message *m, size_t at)
 {
@@ -277,7 +265,7 @@ static size_t add_said(struct encoder *e, const struct chat_message *m, size_t a
     write_element(&e->t);
     write_string(&e->t, "type", SLICE("message"));
     write_string(&e->t, "role", SLICE("assistant"));
-    add_phase(e, &m->parts[at]);
+    responses_add_phase(&e->t, &m->parts[at]);
     text_add_json_key(&e->t, "content");
     TEXT_ADD(&e->t, "[");
     while (end < m->part_count && !is_item(&m->parts[end])) {

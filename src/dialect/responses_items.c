@@ -225,6 +225,7 @@ enum err responses_take_content(struct responses_decoder *d, yyjson_val *content
 /* --- items -------------------------------------------------------------------------------------
  */
 
+/* What a message has beside its content (phase) lies with its first part. */
 static enum err take_message(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
                              size_t *count)
 {
@@ -233,10 +234,23 @@ static enum err take_message(struct responses_decoder *d, yyjson_val *item, stru
     if (responses_take_content(d, json_get(item, "content"), parts, count)) {
         return d->failed;
     }
-    if (*count > before && !parts[before].extras.len) { /* phase */
-        take_extras(d, item, &parts[before], names, ARRAY_LEN(names));
+    struct slice extras = responses_extras(d, item, names, ARRAY_LEN(names));
+    struct chat_part *first = &parts[before];
+    if (!extras.len || *count == before) {
+        return d->failed;
     }
-    return d->failed;
+    if (first->kind != CHAT_TEXT && first->kind != CHAT_REFUSAL) { /* its provider says else */
+        drop_extras(&d->dropped, extras);
+        return d->failed;
+    }
+    if (first->extras.len) {
+        extras = arena_printf(d->arena, "%.*s,%.*s",
+                              SLICE_ARG(slice_head(first->extras, first->extras.len - 1)),
+                              SLICE_ARG(slice_from(extras, 1)));
+    }
+    first->extras = extras;
+    first->provider = RESPONSES_NAME;
+    return extras.ptr ? d->failed : responses_no_memory(d);
 }
 
 static void join(struct text *t, yyjson_val *texts)

@@ -230,10 +230,22 @@ void responses_add_item_id(struct text *t, const struct responses_item *item)
     text_addf(t, "_%zu\"", item->index);
 }
 
+void responses_add_phase(struct text *t, const struct chat_part *p)
+{
+    static const struct span_name name = {SLICE_INIT("phase"), false};
+    struct span phase;
+    struct span_object o;
+    if (slice_eq(p->provider, RESPONSES_NAME) && p->extras.len &&
+        spans_scan(p->extras, &name, 1, &phase, &o) == OK && read_is_given(&phase)) {
+        write_raw(t, "phase", phase.value);
+    }
+}
+
 static void add_message(struct text *t, const struct responses_item *item)
 {
     write_string(t, "status", status_name(item->status));
     write_string(t, "role", SLICE("assistant"));
+    responses_add_phase(t, item->parts);
     text_add_json_key(t, "content");
     TEXT_ADD(t, "[");
     for (size_t i = 0; i < item->count && item->status != RESPONSES_IN_PROGRESS; i++) {
