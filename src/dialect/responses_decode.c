@@ -299,6 +299,9 @@ static void add_inner(struct responses_decoder *d, struct text *t, yyjson_val *o
 {
     size_t i, max;
     yyjson_val *key, *v;
+    if (!obj) {
+        return;
+    }
     yyjson_obj_foreach(obj, i, max, key, v)
     {
         struct slice name = json_string(key);

@@ -104,7 +104,7 @@ static void add_image(struct encoder *e, const struct chat_part *p)
     } else {
         write_string(&e->t, "file_id", p->file_id);
     }
-    write_string_if(&e->t, "detail", p->detail);
+    write_string(&e->t, "detail", p->detail.len ? p->detail : SLICE("auto"));
     add_marker(e, p->cache_marker);
     TEXT_ADD(&e->t, "}");
 }
@@ -258,6 +258,17 @@ static void close_content(struct encoder *e, size_t begun)
     }
 }
 
+/* Whether the parts are one text that needs no list around it. */
+static bool is_plain(const struct chat_part *p, size_t count)
+{
+    static const struct span_name name = {SLICE_INIT("citations"), false};
+    struct span found = {.kind = SPAN_ABSENT};
+    struct span_object o;
+    return count == 1 && p->kind == CHAT_TEXT && !p->cache_marker.len &&
+           (!p->extras.len ||
+            (spans_scan(p->extras, &name, 1, &found, &o) == OK && found.kind == SPAN_ABSENT));
+}
+
 /* Texts side by side from `at` on as one message; returns where it ends. */
 static size_t add_said(struct encoder *e, const struct chat_message *m, size_t at)
 {
@@ -267,9 +278,18 @@ static size_t add_said(struct encoder *e, const struct chat_message *m, size_t a
     write_string(&e->t, "role", SLICE("assistant"));
     responses_add_phase(&e->t, &m->parts[at]);
     text_add_json_key(&e->t, "content");
-    TEXT_ADD(&e->t, "[");
     while (end < m->part_count && !is_item(&m->parts[end])) {
-        add_part(e, &m->parts[end++], true);
+        end++;
+    }
+    if (is_plain(&m->parts[at], end - at)) {
+        drop_foreign(e, &m->parts[at]);
+        text_add_json_string(&e->t, m->parts[at].text);
+        TEXT_ADD(&e->t, "}");
+        return end;
+    }
+    TEXT_ADD(&e->t, "[");
+    for (size_t i = at; i < end; i++) {
+        add_part(e, &m->parts[i], true);
     }
     close_content(e, begun);
     return end;

@@ -94,6 +94,9 @@ static enum err take_image(struct responses_decoder *d, yyjson_val *v, struct ch
     struct slice url = json_get_string(v, "image_url");
     out->kind = CHAT_IMAGE;
     out->detail = json_get_string(v, "detail");
+    if (slice_eq(out->detail, SLICE("auto"))) { /* what is meant where nothing is said */
+        out->detail = SLICE_NONE;
+    }
     out->file_id = json_get_string(v, "file_id");
     out->provider = out->file_id.len ? RESPONSES_MAKER : SLICE_NONE;
     if (url.len) {

@@ -137,11 +137,25 @@ static void add_echo(struct text *t, const struct chat_request *r)
     t->is_full = t->is_full || dropped.is_full;
 }
 
+/* What another provider calls its tier, where the API has a name for it. */
+static struct slice tier_of(struct slice tier)
+{
+    static const struct slice names[] = {SLICE_INIT("auto"), SLICE_INIT("default"),
+                                         SLICE_INIT("flex"), SLICE_INIT("scale"),
+                                         SLICE_INIT("priority")};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (slice_eq(tier, names[i])) {
+            return tier;
+        }
+    }
+    return tier.len ? SLICE("default") : SLICE_NONE; /* Anthropic's standard */
+}
+
 void responses_close(struct text *t, const struct responses_head *h)
 {
     TEXT_ADD(t, "]");
     add_echo(t, h->request);
-    write_string_if(t, "service_tier", h->service_tier);
+    write_string_if(t, "service_tier", tier_of(h->service_tier));
     if (h->usage) {
         add_usage(t, h->usage);
     } else {
