@@ -17,6 +17,9 @@
 /* Whose proofs encrypted_content is; the chat dialect's answers name it so, too. */
 #define RESPONSES_MAKER SLICE("openai")
 
+/* Of the ids of thoughts in answers that we write. */
+#define RESPONSES_THOUGHT_PREFIX SLICE("rs_gw_")
+
 /* Members of requests that somebody here reads. All of them decide. */
 enum responses_member {
     R_MODEL,

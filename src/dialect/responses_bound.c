@@ -61,8 +61,16 @@ static int64_t parts_bound(struct slice parts, bool *out_is_pinned)
     return is_bounded ? sum : -1;
 }
 
-/* Items that hold nothing but their own text, and lists of parts. A thought without its
- * encrypted_content is kept by the provider. */
+/* A thought that is told by its id alone is kept by its provider; what we told our clients is not.
+ */
+static bool is_kept_thought(const struct span *id, const struct span *proof)
+{
+    bool is_ours =
+        id->kind == SPAN_STRING && slice_starts(slice_from(id->value, 1), RESPONSES_THOUGHT_PREFIX);
+    return proof->kind != SPAN_STRING && read_is_given(id) && !is_ours;
+}
+
+/* Items that hold nothing but their own text, and lists of parts. */
 static int64_t item_bound(struct slice item, bool *out_is_pinned)
 {
     static const struct slice types[] = {
@@ -92,7 +100,7 @@ static int64_t item_bound(struct slice item, bool *out_is_pinned)
     bool is_reference = span_string_is(&at[0], SLICE("item_reference")) ||
                         (!read_is_given(&at[0]) && !is_message && read_is_given(&at[3]));
     *out_is_pinned |= is_reference;
-    if ((is_thought && at[1].kind != SPAN_STRING) ||
+    if ((is_thought && is_kept_thought(&at[3], &at[1])) ||
         (!is_thought && !is_message && !is_one_of(&at[0], types, ARRAY_LEN(types)))) {
         return -1;
     }

@@ -41,7 +41,7 @@ static void add_plain(struct text *t, struct slice id)
         char c = id.ptr[i];
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '_' || c == '-' || c == '.';
-        text_add_char(t, is_fine ? c : '_');
+        text_add(t, is_fine ? slice_of(&id.ptr[i], 1) : SLICE("_"));
     }
 }
 
@@ -236,7 +236,7 @@ static bool is_custom(const struct responses_item *item)
 void responses_add_item_id(struct text *t, const struct responses_item *item)
 {
     const struct chat_part *p = item->parts;
-    text_add(t, p->kind == CHAT_THINKING ? SLICE("\"rs_")
+    text_add(t, p->kind == CHAT_THINKING ? SLICE("\"rs_gw_")
                 : is_said(p)             ? SLICE("\"msg_")
                 : is_custom(item)        ? SLICE("\"ctc_")
                                          : SLICE("\"fc_"));
