@@ -5,6 +5,7 @@
 #include <assert.h>
 
 enum {
+    CALLS_LOOKED = 256, /* of a turn, for the one that an output answers; no model makes more */
     OUTPUT_LEAST_TOKENS = 16, /* the API refuses less */
     USER_MAX_BYTES = 64       /* and a longer safety_identifier */
 };
@@ -16,7 +17,7 @@ struct encoder {
     const struct chat_request *r;
     const struct encode_options *o;
     size_t calls_at; /* the message whose calls the outputs at hand answer */
-    size_t answered; /* its calls without an id that have their output */
+    size_t answered; /* its calls without an id that have their output: they meet by place */
 };
 
 static void drop(struct encoder *e, const char *name)
@@ -175,25 +176,25 @@ static bool is_item(const struct chat_part *p)
     return p->kind == CHAT_THINKING || p->kind == CHAT_TOOL_CALL || p->kind == CHAT_OPAQUE;
 }
 
-/* Whether something of the message follows the thought that it belongs to: without it the API
- * refuses the thought. */
-static bool is_followed(const struct chat_message *m, size_t at)
+/* Where the last part stands that a thought before it can belong to: the API refuses a thought that
+ * nothing follows. 0: there is none. */
+static size_t last_followed(const struct chat_message *m)
 {
-    for (size_t i = at + 1; i < m->part_count; i++) {
+    size_t last = 0;
+    for (size_t i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
         if (p->kind == CHAT_TOOL_CALL || !lack_of(p, true)) {
-            return true;
+            last = i;
         }
     }
-    return false;
+    return last;
 }
 
 /* Only what OpenAI proved goes back to it (trap 11); the rest of a thought is in its proof. */
-static void add_thinking(struct encoder *e, const struct chat_message *m, size_t at)
+static void add_thinking(struct encoder *e, const struct chat_part *p, bool is_followed)
 {
-    const struct chat_part *p = &m->parts[at];
     bool is_proven = slice_eq(p->provider, RESPONSES_MAKER) && (p->signature.len || p->data.len);
-    if (!is_proven || !is_followed(m, at)) {
+    if (!is_proven || !is_followed) {
         drop(e, "thinking");
         return;
     }
@@ -298,7 +299,7 @@ static size_t add_said(struct encoder *e, const struct chat_message *m, size_t a
 static void add_assistant(struct encoder *e, size_t message)
 {
     const struct chat_message *m = &e->r->messages[message];
-    size_t i = 0, calls = 0;
+    size_t i = 0, calls = 0, last = last_followed(m);
     e->calls_at = message;
     e->answered = 0;
     while (i < m->part_count) {
@@ -308,7 +309,7 @@ static void add_assistant(struct encoder *e, size_t message)
             continue;
         }
         if (p->kind == CHAT_THINKING) {
-            add_thinking(e, m, i);
+            add_thinking(e, p, i < last);
         } else if (p->kind == CHAT_TOOL_CALL) {
             add_call(e, message, p, calls++);
         } else {
@@ -318,24 +319,18 @@ static void add_assistant(struct encoder *e, size_t message)
     }
 }
 
-/* The call that the output answers: by id, or the next one without an id. */
-static const struct chat_part *call_of(struct encoder *e, const struct chat_part *result,
-                                       size_t *out_n)
+/* Whether the output answers a call of free text, where its dialect does not say. */
+static bool is_custom_output(const struct encoder *e, const struct chat_part *result)
 {
     const struct chat_message *m = &e->r->messages[e->calls_at];
-    size_t n = 0;
-    for (size_t i = 0; i < m->part_count && m->role == CHAT_ASSISTANT; i++) {
-        const struct chat_part *p = &m->parts[i];
-        if (p->kind != CHAT_TOOL_CALL) {
-            continue;
-        }
-        *out_n = n++;
-        if (result->id.len ? slice_eq(p->id, result->id) : !p->id.len && *out_n >= e->answered) {
-            return p;
+    size_t looked = m->role == CHAT_ASSISTANT ? m->part_count : 0;
+    looked = looked < CALLS_LOOKED ? looked : CALLS_LOOKED;
+    for (size_t i = 0; i < looked && !result->is_custom; i++) {
+        if (m->parts[i].kind == CHAT_TOOL_CALL && slice_eq(m->parts[i].id, result->id)) {
+            return m->parts[i].is_custom;
         }
     }
-    *out_n = n;
-    return NULL;
+    return result->is_custom;
 }
 
 /* One text is a string; anything else a list of parts. */
@@ -371,19 +366,17 @@ static void add_results(struct encoder *e, const struct chat_message *m)
 {
     for (size_t i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
-        size_t n = 0;
         if (p->kind != CHAT_TOOL_RESULT) {
             drop_name(&e->dropped, p->name);
             continue;
         }
-        const struct chat_part *call = call_of(e, p, &n);
-        e->answered = call && !p->id.len ? n + 1 : e->answered;
         drop_foreign(e, p);
         write_element(&e->t);
         write_string(&e->t, "type",
-                     p->is_custom || (call && call->is_custom) ? SLICE("custom_tool_call_output")
-                                                               : SLICE("function_call_output"));
-        add_id(e, p->id, e->calls_at, n);
+                     is_custom_output(e, p) ? SLICE("custom_tool_call_output")
+                                            : SLICE("function_call_output"));
+        add_id(e, p->id, e->calls_at, e->answered);
+        e->answered += !p->id.len;
         add_output(e, p);
         add_own_extras(e, p);
         TEXT_ADD(&e->t, "}");

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-enum { CALLS_MAX = 1024 };
+enum { CALLS_MAX = 1024, OPEN_MAX = 1024 };
 
 /* An item that was added and is not done: they follow one another, but may be open side by side. */
 struct open_item {
@@ -21,7 +21,7 @@ struct open_item {
 
 struct decoder_state {
     struct open_item *open, *spare;
-    int calls;
+    int calls, open_count;
 };
 static_assert(sizeof(struct decoder_state) <= RESPONSES_DECODER_BYTES, "grows with its struct");
 
@@ -56,15 +56,19 @@ static struct open_item *find_item(const struct chunks *c)
     return i;
 }
 
-/* NULL: no memory. */
+/* NULL: no memory, or too many are open. */
 static struct open_item *open_item(const struct chunks *c)
 {
     struct open_item *i = find_item(c);
     if (i) {
         return i;
     }
+    if (c->s->open_count == OPEN_MAX) {
+        return NULL;
+    }
     i = c->s->spare ? c->s->spare : ARENA_NEW(c->d->arena, struct open_item);
     if (i) {
+        c->s->open_count++;
         c->s->spare = c->s->spare ? c->s->spare->next : NULL;
         *i = (struct open_item){.output_index = c->output_index, .call = -1, .next = c->s->open};
         c->s->open = i;
@@ -81,6 +85,7 @@ static void close_item(const struct chunks *c)
     struct open_item *i = *at;
     if (i) {
         *at = i->next;
+        c->s->open_count--;
         i->next = c->s->spare;
         c->s->spare = i;
     }

@@ -3,11 +3,15 @@
 #include "dialect/responses.h"
 #include "dialect/write.h"
 
-enum { CALL_ID_MAX_BYTES = 64 }; /* the API takes no longer one */
+enum {
+    CALL_ID_MAX_BYTES = 64, /* the API takes no longer one */
+    TOOLS_LOOKED = 512
+};
 
+/* Among the first of them: the API takes fewer, and every call and choice is looked for. */
 static const struct chat_tool *find_tool(const struct chat_request *r, struct slice name)
 {
-    for (size_t i = 0; r && i < r->tool_count; i++) {
+    for (size_t i = 0; r && i < r->tool_count && i < TOOLS_LOOKED; i++) {
         if (slice_eq(r->tools[i].name, name)) {
             return &r->tools[i];
         }
