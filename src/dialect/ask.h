@@ -23,15 +23,20 @@ struct chat_ask {
     struct slice body;  /* as received */
     struct slice model; /* unescaped */
     bool is_stream;
-    bool wants_usage;             /* the client asked for stream usage itself */
-    int64_t output_max_tokens;    /* max_completion_tokens or max_tokens; -1 absent */
-    int64_t choices;              /* n, best_of, or prompt count; >= 1 */
-    int64_t prompt_max_tokens;    /* upper bound from bytes plus template overhead; -1: bytes do not
-                                     bound it */
-    bool is_deterministic;        /* explicit temperature 0 or seed */
-    bool is_uncacheable;          /* store, previous_response_id, ... */
-    struct slice user;            /* end-user id, for tags */
-    void *spans;                  /* the dialect's own: positions of members for forward() */
+    bool wants_usage;          /* the client asked for stream usage itself */
+    int64_t output_max_tokens; /* max_completion_tokens or max_tokens; -1 absent */
+    int64_t choices;           /* n, best_of, or prompt count; >= 1 */
+    int64_t prompt_max_tokens; /* upper bound from bytes plus template overhead; -1: bytes do not
+                                  bound it */
+    bool is_deterministic;     /* explicit temperature 0 or seed */
+    bool is_uncacheable;       /* store, previous_response_id, ... */
+    bool is_pinned; /* it goes on from what one provider keeps: only that one can answer, and in
+                       the client's own dialect */
+    struct slice pinned_id; /* of the response, conversation or stored prompt that it names; empty:
+                               of something else (items, files) */
+    bool is_deferred;       /* the answer, and what it used, is fetched later by its id */
+    struct slice user;      /* end-user id, for tags */
+    void *spans;            /* the dialect's own: positions of members for forward() */
     struct chat_request *neutral; /* set by decode() */
 };
 

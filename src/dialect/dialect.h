@@ -89,6 +89,7 @@ struct dialect {
 };
 
 extern const struct dialect dialect_openai;
+extern const struct dialect dialect_responses; /* OpenAI's newer API, a dialect of its own */
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_own; /* client side only: /api/v1/completions */
 
@@ -97,6 +98,13 @@ static inline bool dialect_is_same(const struct dialect *client, const struct di
     return client == provider;
 }
 const struct dialect *dialect_find(struct slice name); /* provider dialects by name; NULL */
+/* A provider may speak several dialects under one base URL and with one key: OpenAI's own API is
+ * "openai" (chat completions and the rest) and "responses". The one in which to speak to it: the
+ * client's own where it is spoken, so that bytes pass as they are; else the first, or, for
+ * CHAT_OP_COUNT_TOKENS, the first that can count. spoken: count of them, at least one, in the
+ * order of the configuration. docs/decisions/005. */
+const struct dialect *dialect_choose(const struct dialect *client, enum chat_operation op,
+                                     const struct dialect *const *spoken, size_t count);
 /* By the number that records and stored answers keep of it; NULL when there is none. */
 const struct dialect *dialect_of_record(enum record_dialect record);
 
@@ -106,7 +114,9 @@ const struct dialect *dialect_of_record(enum record_dialect record);
 struct stream_options {
     const struct dialect *provider, *client;
     enum chat_operation op;
-    bool hides_usage;       /* body_parts.adds_usage */
+    bool hides_usage;                   /* body_parts.adds_usage */
+    const struct chat_request *request; /* two dialects: what is answered, borrowed, for clients
+                                           whose answers repeat it; NULL: not known */
     bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
     int64_t now_unix_s;     /* told where the provider does not say when it answered */
     size_t event_max_bytes; /* one event may not be larger: E_LIMIT */

@@ -33,8 +33,7 @@ static struct slice member_text(struct decoder *d, yyjson_val *obj, const char *
     return json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
 }
 
-/* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
-static void take_url(struct chat_part *part, struct slice url)
+void openai_take_url(struct chat_part *part, struct slice url)
 {
     static const struct slice scheme = SLICE_INIT("data:"), mark = SLICE_INIT(";base64");
     size_t comma = slice_find(url, ',');
@@ -56,7 +55,7 @@ static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part 
     part->name = json_get_string(file, "filename");
     struct slice data = json_get_string(file, "file_data");
     if (data.len) {
-        take_url(part, data);
+        openai_take_url(part, data);
     }
     if (!part->file_id.len && !data.len) {
         return refuse_message(d, "content", "a file needs file_id or file_data");
@@ -87,7 +86,7 @@ static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *pa
             yyjson_is_str(image) ? json_string(image) : json_get_string(image, "url");
         part->kind = CHAT_IMAGE;
         part->detail = json_get_string(image, "detail");
-        take_url(part, url);
+        openai_take_url(part, url);
         return url.len ? OK : refuse_message(d, "content", "an image needs a url");
     }
     if (slice_eq(type, SLICE("input_audio"))) {

@@ -135,11 +135,27 @@ static bool has_blank_line(struct slice raw)
            slice_ends(raw, SLICE("\r\n\n"));
 }
 
+/* The terminal event lacks its blank line: the dialect's own, or, where it tells more than that
+ * the stream ends, the same with one. */
+static enum err finish_unended(struct dialect_stream *s, struct slice raw)
+{
+    struct slice done = s->o.provider->events->done;
+    struct text t = text_growing(&s->scratch);
+    if (done.len == 0) {
+        text_add(&t, raw);
+        text_add(&t, slice_ends(raw, SLICE("\n")) ? SLICE("\n") : SLICE("\n\n"));
+        done = text_slice(&t);
+    }
+    enum err e = t.is_full ? E_NOMEM : pass_alone(s, done, STREAM_TERMINAL);
+    arena_reset(&s->scratch);
+    return e;
+}
+
 static enum err finish_same(struct dialect_stream *s, struct slice raw)
 {
     s->is_over = true;
     s->outcome->is_complete = true;
-    return pass_alone(s, has_blank_line(raw) ? raw : s->o.provider->events->done, STREAM_TERMINAL);
+    return has_blank_line(raw) ? pass_alone(s, raw, STREAM_TERMINAL) : finish_unended(s, raw);
 }
 
 /* Unknown fields are to be ignored (WHATWG HTML 9.2.6), but a page or a bare JSON body is no event
@@ -185,12 +201,9 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     if (err) {
         return err;
     }
-    if (look.is_done) {
-        return finish_same(s, e->raw);
-    }
     err = note(s, &look);
-    if (err) {
-        return err;
+    if (err || look.is_done) {
+        return err ? err : finish_same(s, e->raw);
     }
     if (look.is_error) {
         return pass_alone(s, e->raw, STREAM_ERROR);
@@ -220,9 +233,13 @@ static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
 static enum err translate_data(struct dialect_stream *s, struct slice name, struct slice data)
 {
     struct event_look look;
+    bool was_error = s->outcome->is_error;
     enum err err = s->o.provider->events->look(name, data, &look);
-    if (!err && !look.is_done) {
+    if (!err) {
         err = note(s, &look);
+    }
+    if (!err && look.is_error && was_error) {
+        return OK; /* said again in other words: Responses tells it twice */
     }
     if (!err && look.is_error) {
         const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};

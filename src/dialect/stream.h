@@ -54,7 +54,8 @@ struct dialect_events {
     /* One event that is no error as chunks, in order. */
     enum err (*decode)(struct stream_decoder *decoder, struct slice data);
     size_t decoder_bytes;
-    struct slice done; /* the terminal event, made when a provider leaves it out */
+    struct slice done; /* the terminal event, made when a provider leaves it out; empty: it tells
+                          more than that, and cannot be made */
     /* --- client side --- */
     /* A chunk as bytes through options->on_bytes. NULL: only for the same dialect. */
     enum err (*encode)(struct stream_encoder *encoder, const struct chat_chunk *chunk);

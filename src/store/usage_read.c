@@ -15,7 +15,7 @@ static enum record_status status_of(struct slice name)
 
 static enum record_dialect dialect_of(struct slice name)
 {
-    for (int i = RECORD_DIALECT_OWN; i < RECORD_DIALECT_GEMINI; i++) {
+    for (int i = RECORD_DIALECT_OWN; i < RECORD_DIALECT_COUNT; i++) {
         if (slice_eq(name, slice_str(record_dialect_name((enum record_dialect)i)))) {
             return (enum record_dialect)i;
         }

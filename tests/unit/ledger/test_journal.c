@@ -87,7 +87,7 @@ static void texts_are_cut_at_whole_characters(void **state)
     assert_int_equal(back.detail.len, 0);
     payload[3 * ID_BYTES] = (char)0x0F; /* no such status */
     assert_false(journal_decode(slice_of(payload, len), &back));
-    payload[3 * ID_BYTES] = (char)0x41; /* no such dialect */
+    payload[3 * ID_BYTES] = (char)0xF1; /* no such dialect */
     assert_false(journal_decode(slice_of(payload, len), &back));
     memset(payload + 3 * ID_BYTES, 0, 2);
     memset(payload + 3 * ID_BYTES + 2, 0xFF, 30); /* a number that never ends */
