@@ -335,7 +335,8 @@ void call_failed(struct exchange *x, enum health_outcome outcome, const struct f
             x)) { /* another target: not limited by the retry budget, the breakers see to that */
         return;
     }
-    if (why && raw_may_retry(x, why) && is_worth_another_round(x) && retry_budget_spend(&g->retries)) {
+    if (why && raw_may_retry(x, why) && is_worth_another_round(x) &&
+        retry_budget_spend(&g->retries)) {
         schedule_round(x);
         return;
     }

@@ -97,12 +97,12 @@ static enum err find_provider(struct exchange *x, struct fault *f)
                                &near_names);
     if (e == E_NOT_FOUND) {
         struct slice name = slice_head(x->raw->provider, 100);
-        return refuse(f, e, FAULT_NOT_FOUND,
-                      near_names.len
-                          ? arena_printf(x->arena, "There is no provider `%.*s`. Near: %.*s",
-                                         SLICE_ARG(name), SLICE_ARG(near_names))
-                          : arena_printf(x->arena, "There is no provider `%.*s`.",
-                                         SLICE_ARG(name)));
+        return refuse(
+            f, e, FAULT_NOT_FOUND,
+            near_names.len
+                ? arena_printf(x->arena, "There is no provider `%.*s`. Near: %.*s", SLICE_ARG(name),
+                               SLICE_ARG(near_names))
+                : arena_printf(x->arena, "There is no provider `%.*s`.", SLICE_ARG(name)));
     }
     if (e != OK) {
         return refuse(f, e, FAULT_OVERLOADED, slice_str(err_text(e)));
@@ -110,9 +110,10 @@ static enum err find_provider(struct exchange *x, struct fault *f)
     x->client = x->plan.targets[0].provider->dialect;
     if (x->who.allowed_models.len && !is_reading(x) &&
         !is_own_operation(x->arena, x->client, x->raw->path)) {
-        return refuse(f, E_NOT_FOUND, FAULT_FORBIDDEN,
-                      SLICE("This key may use certain models only, and of this path it is not known "
-                            "which model it uses."));
+        return refuse(
+            f, E_NOT_FOUND, FAULT_FORBIDDEN,
+            SLICE("This key may use certain models only, and of this path it is not known "
+                  "which model it uses."));
     }
     return OK;
 }
@@ -181,17 +182,17 @@ static enum err scan_json(struct exchange *x, struct arena *a, struct fault *f)
     struct span_object o;
     enum err e = spans_scan(body, members, R_MEMBERS, m, &o);
     if (e == E_DUPLICATE || (e != OK && !is_pass)) {
-        return refuse(f, e, FAULT_BAD_REQUEST,
-                      arena_printf(a, "The body is not valid: %s at byte %zu", o.fault.what,
-                                   o.fault.at));
+        return refuse(
+            f, e, FAULT_BAD_REQUEST,
+            arena_printf(a, "The body is not valid: %s at byte %zu", o.fault.what, o.fault.at));
     }
     if (e != OK) { /* bytes of some other form, the provider's business */
         return OK;
     }
     x->raw->is_json = true;
     x->ask.body = body;
-    x->ask.output_max_tokens = number_of(
-        &m[R_MAX_COMPLETION], number_of(&m[R_MAX_OUTPUT], number_of(&m[R_MAX], -1)));
+    x->ask.output_max_tokens =
+        number_of(&m[R_MAX_COMPLETION], number_of(&m[R_MAX_OUTPUT], number_of(&m[R_MAX], -1)));
     x->ask.choices = i64_max(1, number_of(&m[R_N], 1));
     if (!is_pass) { /* what stands below /passthrough/ may name media that bytes do not bound */
         x->ask.prompt_max_tokens = (int64_t)body.len;
@@ -203,8 +204,7 @@ static enum err scan_json(struct exchange *x, struct arena *a, struct fault *f)
         return x->ask.model.ptr ? OK : E_NOMEM;
     }
     bool is_bad = m[R_MODEL].kind != SPAN_ABSENT && m[R_MODEL].kind != SPAN_NULL && !is_pass;
-    return is_bad ? refuse(f, E_SYNTAX, FAULT_BAD_REQUEST, SLICE("'model' is not a string."))
-                  : OK;
+    return is_bad ? refuse(f, E_SYNTAX, FAULT_BAD_REQUEST, SLICE("'model' is not a string.")) : OK;
 }
 
 static enum err scan_form(struct exchange *x, struct arena *a, struct slice type, struct fault *f)
@@ -243,8 +243,9 @@ enum err raw_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
     };
     if ((kind != RAW_MODEL && kind != RAW_PASS) || x->rq->body.len == 0) {
         bool is_empty = kind == RAW_MODEL;
-        return is_empty ? refuse(out_fault, E_SYNTAX, FAULT_BAD_REQUEST, SLICE("The body is empty."))
-                        : OK;
+        return is_empty
+                   ? refuse(out_fault, E_SYNTAX, FAULT_BAD_REQUEST, SLICE("The body is empty."))
+                   : OK;
     }
     if (!multipart_is_form(type)) {
         return scan_json(x, a, out_fault);
@@ -306,9 +307,9 @@ enum err raw_plan(struct exchange *x, struct slice *out_near)
 /* What a client may say to a provider; credentials, cookies and whatever belongs to the connection
  * never. */
 static const struct slice passed_headers[] = {
-    SLICE_INIT("accept"),       SLICE_INIT("anthropic-beta"),  SLICE_INIT("anthropic-version"),
-    SLICE_INIT("content-type"), SLICE_INIT("idempotency-key"), SLICE_INIT("if-match"),
-    SLICE_INIT("if-none-match"), SLICE_INIT("openai-beta"),    SLICE_INIT("range"),
+    SLICE_INIT("accept"),        SLICE_INIT("anthropic-beta"),  SLICE_INIT("anthropic-version"),
+    SLICE_INIT("content-type"),  SLICE_INIT("idempotency-key"), SLICE_INIT("if-match"),
+    SLICE_INIT("if-none-match"), SLICE_INIT("openai-beta"),     SLICE_INIT("range"),
 };
 
 static void add_line(struct text *t, struct slice name, struct slice value)

@@ -19,16 +19,16 @@
 #include "wire/json_tap.h"
 
 struct raw {
-    struct slice provider; /* RAW_PASS: the one that the path names */
-    struct slice path;     /* below the provider's base, "/files/x" */
-    struct slice query;    /* without '?' and without key=; may be empty */
-    bool is_json;          /* the request's body is a JSON object */
+    struct slice provider;    /* RAW_PASS: the one that the path names */
+    struct slice path;        /* below the provider's base, "/files/x" */
+    struct slice query;       /* without '?' and without key=; may be empty */
+    bool is_json;             /* the request's body is a JSON object */
     size_t name_at, name_len; /* the model's name in the body, with its quotes in JSON; 0: none */
 
     /* answer */
-    bool is_begun;   /* the client has the head */
-    int64_t length;  /* promised by the provider; -1: not known */
-    int64_t arrived; /* body bytes */
+    bool is_begun;                /* the client has the head */
+    int64_t length;               /* promised by the provider; -1: not known */
+    int64_t arrived;              /* body bytes */
     struct json_tap *usage;       /* NULL: the answer is no JSON */
     struct dialect_stream *watch; /* NULL: the answer has no events, or none that can be read */
 };

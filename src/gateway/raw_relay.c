@@ -8,9 +8,10 @@
 
 /* What a provider may say to a client; Content-Type and Content-Length go beside it. */
 static const struct slice passed_headers[] = {
-    SLICE_INIT("accept-ranges"),    SLICE_INIT("cache-control"), SLICE_INIT("content-disposition"),
-    SLICE_INIT("content-encoding"), SLICE_INIT("content-range"), SLICE_INIT("etag"),
-    SLICE_INIT("last-modified"),    SLICE_INIT("openai-processing-ms"),
+    SLICE_INIT("accept-ranges"),       SLICE_INIT("cache-control"),
+    SLICE_INIT("content-disposition"), SLICE_INIT("content-encoding"),
+    SLICE_INIT("content-range"),       SLICE_INIT("etag"),
+    SLICE_INIT("last-modified"),       SLICE_INIT("openai-processing-ms"),
     SLICE_INIT("openai-version"),
 };
 
@@ -178,8 +179,8 @@ void raw_on_end(struct exchange *x, enum err e, const char *action)
         return;
     }
     call_health_end(x, HEALTH_FAILED, 0);
-    x->error_text = arena_printf(x->arena, "the provider's answer was cut while %s: %s", action,
-                                 err_text(e));
+    x->error_text =
+        arena_printf(x->arena, "the provider's answer was cut while %s: %s", action, err_text(e));
     account(x, RECORD_UPSTREAM_CUT, x->answer_status);
     raw_cut(x);
 }

@@ -11,24 +11,24 @@ enum {
           1u << VERB_DELETE,
 };
 
-#define CHAT(path, op, dialect)                          \
-    {                                                    \
+#define CHAT(path, op, dialect)                                    \
+    {                                                              \
         path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT, RAW_NONE \
     }
 /* In which dialect a list is told depends on the head: handler.c. */
-#define MODELS(path)                                                             \
-    {                                                                            \
+#define MODELS(path)                                                                       \
+    {                                                                                      \
         path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, RAW_NONE \
     }
-#define DOOR(path, verbs, roles)                                   \
-    {                                                              \
+#define DOOR(path, verbs, roles)                                             \
+    {                                                                        \
         path, ROUTE_DOOR, verbs, CHAT_OP_CHAT, &dialect_own, roles, RAW_NONE \
     }
 
 /* The dialect is OpenAI's, or, below /passthrough/, the provider's: raw.c. */
-#define RAW(path, verbs, kind)                                                     \
-    {                                                                              \
-        path, ROUTE_RAW, verbs, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, kind   \
+#define RAW(path, verbs, kind)                                                   \
+    {                                                                            \
+        path, ROUTE_RAW, verbs, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, kind \
     }
 
 /* The busiest first: the look-up is linear, and a mismatch costs one comparison of lengths. */

@@ -61,8 +61,7 @@ enum stage_result auth_stage(struct exchange *x)
     }
     if (head->content_length > 0 && (uint64_t)head->content_length > raw_body_max(x)) {
         return refuse(
-            x,
-            &(struct fault){.kind = FAULT_TOO_LARGE, .message = SLICE("body is too large")},
+            x, &(struct fault){.kind = FAULT_TOO_LARGE, .message = SLICE("body is too large")},
             RECORD_ERROR);
     }
     x->action = "reading the body";
@@ -165,9 +164,9 @@ enum stage_result resolve_stage(struct exchange *x)
                                       .param = SLICE("model")},
                       RECORD_ERROR);
     }
-    enum err e = x->raw ? raw_plan(x, &near_names)
-                        : route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan,
-                                        &near_names);
+    enum err e =
+        x->raw ? raw_plan(x, &near_names)
+               : route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names);
     if (e != OK) {
         return refuse_model(x, near_names);
     }
@@ -253,8 +252,8 @@ static struct cache_control read_cache_control(struct slice value)
 static bool wants_cache(const struct exchange *x)
 {
     struct slice header = http_head_get(&x->rq->head, FIELD_X_LLM_GATEWAY_CACHE);
-    if (!x->conf->is_cache_on || x->raw || x->ask.is_uncacheable || x->route->op == CHAT_OP_COUNT_TOKENS ||
-        slice_eq_nocase(header, SLICE("off"))) {
+    if (!x->conf->is_cache_on || x->raw || x->ask.is_uncacheable ||
+        x->route->op == CHAT_OP_COUNT_TOKENS || slice_eq_nocase(header, SLICE("off"))) {
         return false;
     }
     if (slice_eq_nocase(header, SLICE("on"))) {
@@ -429,8 +428,9 @@ static int64_t counted_prompt(const struct exchange *x)
 static COLD bool tighten(struct exchange *x)
 {
     struct fault ignored = {0};
-    bool is_countable = !x->is_tightened && !x->raw && x->route->op == CHAT_OP_CHAT && token_has_ranks() &&
-                        x->ask.prompt_max_tokens > 0 && x->rq->body.len <= TIGHTEN_MAX_BYTES;
+    bool is_countable = !x->is_tightened && !x->raw && x->route->op == CHAT_OP_CHAT &&
+                        token_has_ranks() && x->ask.prompt_max_tokens > 0 &&
+                        x->rq->body.len <= TIGHTEN_MAX_BYTES;
     x->is_tightened = true;
     if (!is_countable ||
         (!x->ask.neutral && x->client->decode_request(x->arena, &x->ask, &ignored) != OK)) {

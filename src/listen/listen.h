@@ -105,8 +105,8 @@ void http_conn_reply(struct http_conn *c, int status, struct slice headers,
 
 /* Streamed reply: chunked for 1.1, until close for 1.0. Head and first data go out in one write. */
 void http_conn_stream_begin(struct http_conn *c, int status, struct slice headers);
-/* The same for a reply of known length (what a HEAD request is told, too). Who cannot send all of it
- * calls http_conn_abort(). */
+/* The same for a reply of known length (what a HEAD request is told, too). Who cannot send all of
+ * it calls http_conn_abort(). */
 void http_conn_stream_begin_sized(struct http_conn *c, int status, struct slice headers,
                                   int64_t length);
 /* One chunk of all parts, written at once, the rest copied to the queue. False: the queue is above

@@ -43,7 +43,8 @@ struct route_provider {
     struct route_key keys[ROUTE_KEYS_MAX];
     size_t key_count;           /* 0: no credential is sent */
     struct slice extra_headers; /* configured lines, each with CRLF */
-    struct slice common_lines;  /* of every head: host, user-agent, accept-encoding, the extra ones */
+    struct slice
+        common_lines; /* of every head: host, user-agent, accept-encoding, the extra ones */
     /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
      * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. */
     struct slice head_prefix[CHAT_OPERATIONS];
@@ -125,8 +126,7 @@ MUST_USE enum err route_resolve(const struct route_table *t, struct arena *a, st
 /* One provider and nothing else; model may be empty: the request names none. E_NOT_FOUND: out_near
  * holds near names of providers. */
 MUST_USE enum err route_address(const struct route_table *t, struct arena *a, struct slice provider,
-                                struct slice model, struct route_plan *out,
-                                struct slice *out_near);
+                                struct slice model, struct route_plan *out, struct slice *out_near);
 /* The first provider of a dialect, in fallback order; NULL: there is none. */
 const struct route_provider *route_first(const struct route_table *t, const struct dialect *d);
 /* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */

@@ -34,7 +34,8 @@ static void in_string(struct json_tap *t, char c)
     }
     t->key_len += is_end ? 0 : 1;
     if (is_end) {
-        t->is_named = t->key_len <= sizeof(t->key) && slice_eq(slice_of(t->key, t->key_len), t->name);
+        t->is_named =
+            t->key_len <= sizeof(t->key) && slice_eq(slice_of(t->key, t->key_len), t->name);
         t->is_key = false;
     }
 }

@@ -1,8 +1,9 @@
 /* wire/json_tap.h -- catches one top-level object of a JSON answer while it passes; sans-I/O, any
  * cut of the input, memory bounded whatever the answer's size.
  *
- * An observer, not a validator: of text that is no JSON object it catches nothing or nonsense, which
- * whoever reads the caught bytes checks. The last member of that name counts, if it is an object.
+ * An observer, not a validator: of text that is no JSON object it catches nothing or nonsense,
+ * which whoever reads the caught bytes checks. The last member of that name counts, if it is an
+ * object.
  */
 #ifndef WIRE_JSON_TAP_H
 #define WIRE_JSON_TAP_H
