@@ -62,7 +62,6 @@ models:
         const row = await world.gateway.row(response);
         assert.equal(row.status, "success");
         assert.equal(row.estimated, 1);
-        assert.ok(row.cost_nusd > 0);
     });
 
     test("images: generated and edited, the usage is booked", async () => {
@@ -72,7 +71,6 @@ models:
         assert.equal(row.model, "gpt-image-1");
         assert.equal(row.completion_tokens, 200, JSON.stringify(row));
         assert.equal(row.estimated, 0);
-        assert.ok(row.cost_nusd > 0);
         const edited = await client.images.edit({ model: "painter", image: await toFile(Buffer.from("png"), "i.png", { type: "image/png" }), prompt: "more cat" });
         assert.ok(edited.data.length >= 1);
         const seen = (await world.sim.requests()).at(-1);
