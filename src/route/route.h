@@ -62,7 +62,8 @@ struct route_provider {
 
 struct route_target {
     const struct route_provider *provider;
-    struct slice model; /* the provider's name for it; never empty in a plan */
+    struct slice
+        model; /* the provider's name for it; empty only after route_address() without one */
     int weight;
     int tier;
     struct route_model facts;
