@@ -380,14 +380,18 @@ static void set_listen(struct config_build *b)
     size_t largest = size_of(b, CONF_MAX_BODY) > size_of(b, CONF_MAX_RESPONSE)
                          ? size_of(b, CONF_MAX_BODY)
                          : size_of(b, CONF_MAX_RESPONSE);
+    size_t upload = size_of(b, CONF_UPLOAD_MAX);
+    conf->body_max_bytes = size_of(b, CONF_MAX_BODY);
+    conf->upload_max_bytes = upload > conf->body_max_bytes ? upload : conf->body_max_bytes;
     conf->listen = (struct listen_conf){
         .host = text_of(b, CONF_HOST),
         .port = (uint16_t)number_of(b, CONF_PORT),
         .limits = {.head_max_bytes = size_of(b, CONF_MAX_HEAD),
                    .headers_max = size_of(b, CONF_MAX_HEADERS),
-                   .body_max_bytes = size_of(b, CONF_MAX_BODY)},
+                   .body_max_bytes = conf->upload_max_bytes}, /* each route says its own */
         /* Buffers grow by doubling: what is held is at most four times what is kept. */
         .request_arena_max_bytes = 4 * (largest + size_of(b, CONF_MAX_HEAD)) + REQUEST_EXTRA_BYTES,
+        .body_arena_max_bytes = 4 * conf->upload_max_bytes + REQUEST_EXTRA_BYTES,
         .inflight_max_bytes = share > WORKER_INFLIGHT_MIN_BYTES ? share : WORKER_INFLIGHT_MIN_BYTES,
         .connections_max = size_of(b, CONF_MAX_CONNECTIONS),
         .head_timeout_ns = number_of(b, CONF_HEAD_TIMEOUT),

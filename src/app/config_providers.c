@@ -276,6 +276,11 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
 static void set_heads(struct config_build *b, struct route_provider *p)
 {
     struct arena *a = &b->conf->arena;
+    p->common_lines =
+        arena_printf(a,
+                     "host: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
+                     "accept-encoding: identity\r\n%.*s",
+                     SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
     for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
         struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE_NONE, false);
         if (path.len == 0) {
@@ -288,7 +293,7 @@ static void set_heads(struct config_build *b, struct route_provider *p)
             "%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
             "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
             SLICE_ARG(line), SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
-        if (!head.ptr) {
+        if (!head.ptr || !p->common_lines.ptr) {
             config_error(b, SLICE_NONE, "out of memory");
         }
         p->head_prefix[op] = head;

@@ -29,6 +29,7 @@ struct chat_ask {
     int64_t prompt_max_tokens; /* upper bound from bytes plus template overhead; -1: bytes do not
                                   bound it */
     bool is_deterministic;     /* explicit temperature 0 or seed */
+    bool is_unbilled;          /* nobody bills it: no bound is reserved */
     bool is_uncacheable;       /* store, previous_response_id, ... */
     bool is_pinned; /* it goes on from what one provider keeps: only that one can answer, and in
                        the client's own dialect */

@@ -1,5 +1,7 @@
 #include "gateway/account.h"
 
+#include "gateway/raw.h"
+
 #include <assert.h>
 
 enum {
@@ -46,7 +48,7 @@ void account_estimate(struct exchange *x)
 
 void account_abandoned(struct exchange *x)
 {
-    if (x->target && x->was_sent) {
+    if (x->target && x->was_sent && !x->ask.is_unbilled) {
         struct usage used =
             x->outcome.has_usage ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
         x->abandoned_nusd =
@@ -75,9 +77,12 @@ static void settle_usage(struct exchange *x, enum record_status status)
         x->outcome.has_usage = true;
         return;
     }
-    if (has_answer && !x->outcome.has_usage) {
+    if (x->raw) {
+        has_answer = raw_settle(x);
+    } else if (has_answer && !x->outcome.has_usage) {
         account_estimate(x);
-    } else if (!has_answer) {
+    }
+    if (!has_answer) {
         x->outcome.usage = (struct usage){.input = x->abandoned_tokens};
     }
     int64_t cost = has_answer ? price_cost(&x->target->facts.price, &x->outcome.usage) : 0;

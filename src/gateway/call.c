@@ -2,6 +2,7 @@
 
 #include "gateway/account.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 
 #include <assert.h>
@@ -99,6 +100,9 @@ static void add_prefix(const struct exchange *x, struct attempt_request *request
 static enum err send_request(struct exchange *x)
 {
     const struct route_provider *p = x->target->provider;
+    if (x->raw) {
+        return raw_send(x);
+    }
     if (p->head_prefix[x->route->op].len == 0) {
         return E_UNSUPPORTED; /* the provider has no such operation */
     }
@@ -327,12 +331,13 @@ void call_failed(struct exchange *x, enum health_outcome outcome, const struct f
         x->failure = *why;
         note_failure(x);
     }
-    if (why &&
+    if (why && raw_may_retry(x, why) &&
         call_next(
             x)) { /* another target: not limited by the retry budget, the breakers see to that */
         return;
     }
-    if (why && is_worth_another_round(x) && retry_budget_spend(&g->retries)) {
+    if (why && raw_may_retry(x, why) && is_worth_another_round(x) &&
+        retry_budget_spend(&g->retries)) {
         schedule_round(x);
         return;
     }

@@ -23,6 +23,7 @@ struct gateway_conf {
     struct slice metrics_host,
         admin_host; /* METRICS_LISTEN, ADMIN_LISTEN; empty: on the main port */
     uint16_t metrics_port, admin_port;
+    size_t body_max_bytes, upload_max_bytes; /* MAX_BODY; UPLOAD_MAX, not less */
     size_t workers;
     int64_t drain_ns, drain_delay_ns;
     struct slice api_prefix;   /* API_V1_STR */

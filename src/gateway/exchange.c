@@ -2,6 +2,7 @@
 
 #include "gateway/account.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
 
@@ -72,6 +73,10 @@ struct slice exchange_keep(struct exchange *x, struct slice s)
 /* The head is out already: only an event can tell the client, unless the provider's own has. */
 static void fail_stream(struct exchange *x, const struct fault *f)
 {
+    if (x->raw) {
+        raw_cut(x);
+        return;
+    }
     char room[2048];
     struct text event = text_in(room, sizeof(room));
     if (!x->outcome.is_error || !dialect_is_same(x->client, x->target->provider->dialect)) {

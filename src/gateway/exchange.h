@@ -13,6 +13,12 @@
  * upstream cut                 -> REPLYING account, error event (any)    client gone -> ENDED
  * attempt cancelled, account (unless followers still read) REPLYING last byte with the kernel ->
  * ENDED    memory released by listen
+ *
+ * Requests whose bodies nobody looks into (files, audio, images, /passthrough/) are exchanges like
+ * others: ROUTE_RAW is the route's kind, and x->raw what the stages ask of gateway/raw.h where a
+ * dialect would be asked otherwise: what is the model, what may it cost, what goes to the provider.
+ * An answer below 400 then goes through raw_relay.c instead of being gathered; errors, health,
+ * retries, limits and records are those of every exchange.
  */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
@@ -62,6 +68,7 @@ struct exchange {
     struct http_request *rq;
     struct arena *arena; /* rq->arena */
     const struct api_route *route;
+    struct slice rest; /* of the path: what the route's "/" or "*" left open */
     const struct dialect *client;
     const char *action; /* what is being done, for errors and logs */
     size_t stage;       /* index into the pipeline */
@@ -76,6 +83,8 @@ struct exchange {
 
     /* parse */
     struct chat_ask ask;
+
+    struct raw *raw; /* bodies that nobody looks into (gateway/raw.h); arena, NULL for others */
 
     /* resolve */
     struct route_plan plan;

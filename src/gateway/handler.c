@@ -132,6 +132,7 @@ static void begin_exchange(struct worker *w, struct http_conn *c, struct http_re
         http_conn_abort(c);
         return;
     }
+    x->rest = rest;
     if (route->kind == ROUTE_MODELS) {
         models_reply(x, rest);
         return;

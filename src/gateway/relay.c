@@ -4,6 +4,7 @@
 #include "gateway/call.h"
 #include "gateway/flight.h"
 #include "gateway/keep.h"
+#include "gateway/raw.h"
 #include "gateway/reply.h"
 
 #include <assert.h>
@@ -433,6 +434,10 @@ static void on_head(void *ctx, const struct http_head *head)
         return;
     }
     x->failure.retry_after = SLICE_NONE;
+    if (x->raw) {
+        raw_on_head(x, head);
+        return;
+    }
     x->is_answer_stream =
         x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
     if (x->is_answer_stream) {
@@ -527,6 +532,7 @@ static void error_answer(struct exchange *x)
     struct slice body = slice_of(x->answer, x->answer_len);
     call_hide_key(x, body);
     x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
+    uf.blame = raw_blame(x, uf.blame);
     bool is_name = is_clients_name(x, &uf);
     struct failure why = {
         .is_set = true,
@@ -624,6 +630,10 @@ static void cut_error_page(struct exchange *x)
 static void on_body(void *ctx, struct slice data)
 {
     struct exchange *x = ctx;
+    if (x->raw && x->answer_status < 400) {
+        raw_on_body(x, data);
+        return;
+    }
     if (x->is_answer_stream) {
         on_stream_data(x, data);
         return;
@@ -657,7 +667,9 @@ static void on_end(void *ctx, enum err e, const char *action)
     x->attempt = NULL;
     x->is_paused = false;
     x->answer_detail = detail;
-    if (x->is_answer_stream) {
+    if (raw_is_answering(x)) {
+        raw_on_end(x, e, action);
+    } else if (x->is_answer_stream) {
         stream_ended(x, e, action);
     } else {
         whole_ended(x, e, action);

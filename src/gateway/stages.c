@@ -5,6 +5,7 @@
 #include "gateway/cache_key.h"
 #include "gateway/call.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/router.h"
 
@@ -54,8 +55,17 @@ enum stage_result auth_stage(struct exchange *x)
                                              "without compression")},
             RECORD_ERROR);
     }
+    struct fault f = {0};
+    if (x->route->kind == ROUTE_RAW && raw_begin(x, &f) != OK) {
+        return refuse(x, &f, RECORD_ERROR);
+    }
+    if (head->content_length > 0 && (uint64_t)head->content_length > raw_body_max(x)) {
+        return refuse(
+            x, &(struct fault){.kind = FAULT_TOO_LARGE, .message = SLICE("body is too large")},
+            RECORD_ERROR);
+    }
     x->action = "reading the body";
-    http_conn_read_body(x->conn, 0);
+    http_conn_read_body(x->conn, raw_body_max(x));
     return STAGE_WAIT;
 }
 
@@ -64,7 +74,11 @@ enum stage_result auth_stage(struct exchange *x)
 
 enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
 {
-    enum err e = x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
+    if (x->raw) {
+        return raw_scan(x, a, out_fault);
+    }
+    enum err e = x->rest.len ? raw_name_model(x, a, out_fault) : OK;
+    e = e ? e : x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
     if (e == OK &&
         !x->client->forward) { /* no provider speaks it: the neutral form is needed anyway */
         e = x->client->decode_request(a, &x->ask, out_fault);
@@ -140,7 +154,8 @@ enum stage_result resolve_stage(struct exchange *x)
                             .param = SLICE("model")},
             RECORD_ERROR);
     }
-    if (x->who.allowed_models.len && !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
+    if (x->who.allowed_models.len && !raw_is_harmless(x) &&
+        !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
         return refuse(x,
                       &(struct fault){.kind = FAULT_FORBIDDEN,
                                       .message = arena_printf(
@@ -149,7 +164,10 @@ enum stage_result resolve_stage(struct exchange *x)
                                       .param = SLICE("model")},
                       RECORD_ERROR);
     }
-    if (route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names) != OK) {
+    enum err e =
+        x->raw ? raw_plan(x, &near_names)
+               : route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names);
+    if (e != OK) {
         return refuse_model(x, near_names);
     }
     assert(x->plan.count > 0 && x->plan.count <= ROUTE_CANDIDATES_MAX);
@@ -234,8 +252,8 @@ static struct cache_control read_cache_control(struct slice value)
 static bool wants_cache(const struct exchange *x)
 {
     struct slice header = http_head_get(&x->rq->head, FIELD_X_LLM_GATEWAY_CACHE);
-    if (!x->conf->is_cache_on || x->ask.is_uncacheable || x->route->op == CHAT_OP_COUNT_TOKENS ||
-        slice_eq_nocase(header, SLICE("off"))) {
+    if (!x->conf->is_cache_on || x->raw || x->ask.is_uncacheable ||
+        x->route->op == CHAT_OP_COUNT_TOKENS || slice_eq_nocase(header, SLICE("off"))) {
         return false;
     }
     if (slice_eq_nocase(header, SLICE("on"))) {
@@ -365,8 +383,9 @@ static int64_t counted_prompt(const struct exchange *x)
 static COLD bool tighten(struct exchange *x)
 {
     struct fault ignored = {0};
-    bool is_countable = !x->is_tightened && x->route->op == CHAT_OP_CHAT && token_has_ranks() &&
-                        x->ask.prompt_max_tokens > 0 && x->rq->body.len <= TIGHTEN_MAX_BYTES;
+    bool is_countable = !x->is_tightened && !x->raw && x->route->op == CHAT_OP_CHAT &&
+                        token_has_ranks() && x->ask.prompt_max_tokens > 0 &&
+                        x->rq->body.len <= TIGHTEN_MAX_BYTES;
     x->is_tightened = true;
     if (!is_countable ||
         (!x->ask.neutral && x->client->decode_request(x->arena, &x->ask, &ignored) != OK)) {

@@ -43,6 +43,8 @@ struct route_provider {
     struct route_key keys[ROUTE_KEYS_MAX];
     size_t key_count;           /* 0: no credential is sent */
     struct slice extra_headers; /* configured lines, each with CRLF */
+    struct slice
+        common_lines; /* of every head: host, user-agent, accept-encoding, the extra ones */
     /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
      * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. */
     struct slice head_prefix[CHAT_OPERATIONS];
@@ -60,7 +62,8 @@ struct route_provider {
 
 struct route_target {
     const struct route_provider *provider;
-    struct slice model; /* the provider's name for it; never empty in a plan */
+    struct slice
+        model; /* the provider's name for it; empty only after route_address() without one */
     int weight;
     int tier;
     struct route_model facts;
@@ -120,6 +123,15 @@ struct route_plan {
 /* E_NOT_FOUND: out_near holds up to three near names, comma-separated, for the message. */
 MUST_USE enum err route_resolve(const struct route_table *t, struct arena *a, struct slice model,
                                 struct route_plan *out, struct slice *out_near);
+
+/* One provider and nothing else; model may be empty: the request names none. E_NOT_FOUND: out_near
+ * holds near names of providers. */
+MUST_USE enum err route_address(const struct route_table *t, struct arena *a, struct slice provider,
+                                struct slice model, struct route_plan *out, struct slice *out_near);
+/* The first provider of a dialect, in fallback order; NULL: there is none. */
+const struct route_provider *route_first(const struct route_table *t, const struct dialect *d);
+/* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */
+MUST_USE enum err route_narrow(struct arena *a, const struct dialect *d, struct route_plan *plan);
 
 /* The next target to try and its key: lowest tier with an admitted, untried target; inside it
  * weighted power-of-two choice on in-flight and first-byte EWMA: two are drawn by weight, and the

@@ -21,7 +21,9 @@ static void the_defaults_are_those_of_the_design(void **state)
     assert_int_equal(l.conf->log_level, LOG_INFO);
     assert_int_equal(l.conf->cors_origin_count, 0);
     assert_int_equal(l.conf->listen.limits.head_max_bytes, 65536);
-    assert_int_equal(l.conf->listen.limits.body_max_bytes, 32 << 20);
+    assert_int_equal(l.conf->body_max_bytes, 32 << 20);
+    assert_int_equal(l.conf->upload_max_bytes, 100 << 20);
+    assert_int_equal(l.conf->listen.limits.body_max_bytes, 100 << 20);
     assert_int_equal(l.conf->listen.head_timeout_ns, 10 * NS_PER_S);
     assert_int_equal(l.conf->listen.idle_timeout_ns, 75 * NS_PER_S);
     assert_int_equal(l.conf->keepalive_ns, 15 * NS_PER_S);
