@@ -150,13 +150,13 @@ static void on_keepalive(struct loop_timer *timer)
     struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
     int64_t now_ns = loop_now_ns(x->worker->loop);
     if (now_ns - x->last_event_ns >= x->conf->keepalive_ns) {
-        if (x->state == EXCHANGE_STAGES) { /* a comment commits the status */
+        if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
         }
-        struct slice comment = SLICE(": keep-alive\n\n");
+        struct slice word = x->client->keepalive;
         x->last_event_ns = now_ns;
         if (x->conn && !x->is_paused) {
-            (void)http_conn_stream_write(x->conn, &comment, 1);
+            (void)http_conn_stream_write(x->conn, &word, 1);
         }
     }
     arm_keepalive(x, x->last_event_ns);

@@ -38,6 +38,7 @@ const struct api_route api_routes[] = {
     MODELS("/v1/models/"),
     MODELS("/models"),
     MODELS("/models/"),
+    DOOR("/", GET_HEAD, PORT_TENANT), /* Claude Code looks there first */
     DOOR("/health", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/live", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/ready", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
@@ -60,7 +61,7 @@ static bool matches(const struct api_route *route, struct slice path, struct sli
         path = slice_from(path, api_prefix.len);
         pattern = slice_from(pattern, strlen("{api}"));
     }
-    if (!slice_ends(pattern, SLICE("/"))) {
+    if (pattern.len == 1 || !slice_ends(pattern, SLICE("/"))) { /* "/" is the root alone */
         return slice_eq(path, pattern);
     }
     if (path.len <= pattern.len || !slice_starts(path, pattern)) {

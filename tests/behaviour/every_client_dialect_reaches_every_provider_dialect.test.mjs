@@ -143,7 +143,9 @@ for (const provider of Object.keys(models)) {
                 const all = isOwn ? 503 : undefined;
                 assert.equal(await status(undefined, { model: "no-such-model" }), 404);
                 assert.equal(await status({ status: 400, message: "bad" }), 400);
-                assert.equal(await status({ status: 429, retry_after: 7 }), all ?? (name === provider ? 429 : 502));
+                assert.equal(await status({ status: 429, retry_after: 7 }), all ?? 429);
+                assert.equal(await status({ status: 500 }), all ?? 500);
+                assert.equal(await status({ status: 529 }), all ?? (name === "anthropic" || name === provider ? 529 : 503));
                 assert.equal(await status({ status: 401 }), all ?? 502);
             });
 

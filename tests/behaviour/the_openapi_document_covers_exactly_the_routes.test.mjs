@@ -12,8 +12,8 @@ const source = (file) => readFileSync(path.join(root, file), "utf8");
 function routesOfSource() {
     const routes = new Set();
     const router = source("src/gateway/router.c").match(/api_routes\[\] = \{(.*?\n)\};/s)[1];
-    for (const [, kind, where, rest] of router.matchAll(/(CHAT|MODELS|DOOR)\("([^"]+)"(.*?)\),?\n/g)) {
-        const full = where.replace("{api}", "/api/v1").replace(/\/$/, "/{}");
+    for (const [, kind, where, rest] of router.matchAll(/(CHAT|MODELS|DOOR)\("([^"]+)"(.*?)\),?(?: \/\*.*)?\n/g)) {
+        const full = where.replace("{api}", "/api/v1").replace(/(?<=.)\/$/, "/{}");
         if (full === "/api/v1/admin/{}") continue;
         const verb = kind === "CHAT" ? "POST" : "GET";
         if (kind === "DOOR") assert.match(rest, /GET_HEAD/, `${where}: the test knows only GET_HEAD here`);
