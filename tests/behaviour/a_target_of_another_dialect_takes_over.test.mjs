@@ -1,9 +1,9 @@
 // Fallback from a target that speaks Anthropic to one that speaks OpenAI, and back, for a client of either dialect.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 
 import { anthropicClient, clientKinds } from "../support/clients.mjs";
-import { scope, startWorld } from "../support/harness.mjs";
+import { startWorld } from "../support/harness.mjs";
 
 const config = (sim) => `
 providers:
@@ -19,14 +19,6 @@ const paths = { forth: ["/v1/messages", "/v1/chat/completions"], back: ["/v1/cha
 const tools = [{ name: "shell", description: "Runs it", schema: { type: "object", properties: { command: { type: "string" } }, required: ["command"] } }];
 
 describe("a target of another dialect takes over", () => {
-    const world = scope();
-    let sim, gateway, key;
-    before(async () => {
-        ({ sim, gateway, key } = await startWorld(world, { config, env: { BREAKER_FAILURES: "1000" } }));
-    });
-    after(() => world.end());
-    beforeEach(() => sim.reset());
-
     const failures = {
         "an overloaded one": { status: 529 },
         "one that refuses our key": { status: 401 },
@@ -38,10 +30,11 @@ describe("a target of another dialect takes over", () => {
         for (const [what, { streamed, ...behaviour }] of Object.entries(failures)) {
             for (const name of Object.keys(clientKinds)) {
                 for (const stream of streamed ? [true] : [false, true]) {
-                    test(`${model}, ${name}${stream ? ", streamed" : ""}: ${what}`, async () => {
-                        await sim.script({ ...behaviour, path: paths[model][0] });
+                    test(`${model}, ${name}${stream ? ", streamed" : ""}: ${what}`, async (t) => {
+                        const { sim, gateway, key } = await startWorld(t, { config });
                         const c = clientKinds[name](gateway, key);
                         const isAble = name !== "own";
+                        await sim.script({ ...behaviour, path: paths[model][0] });
                         const r = await c.say([c.user("hello")], { model, stream, ...(isAble && { tools }), headers: { "x-llm-gateway-cache": "off" } });
                         assert.deepEqual((await sim.requests()).map((q) => q.path), paths[model]);
                         if (isAble) assert.deepEqual(r.calls.map((k) => k.input), [{ command: "hello" }]);
@@ -54,7 +47,8 @@ describe("a target of another dialect takes over", () => {
         }
     }
 
-    test("what was dropped for the first target is not said of the second", async () => {
+    test("what was dropped for the first target is not said of the second", async (t) => {
+        const { sim, gateway, key } = await startWorld(t, { config });
         await sim.script({ status: 529, path: "/v1/chat/completions" });
         const { response } = await anthropicClient(gateway, key)
             .client.messages.create({ model: "back", max_tokens: 10, top_k: 3, messages: [{ role: "user", content: "hi" }] })
