@@ -51,7 +51,7 @@ describe("a target of another dialect takes over", () => {
         const { sim, gateway, key } = await startWorld(t, { config });
         await sim.script({ status: 529, path: "/v1/chat/completions" });
         const { response } = await anthropicClient(gateway, key)
-            .client.messages.create({ model: "back", max_tokens: 10, top_k: 3, messages: [{ role: "user", content: "hi" }] })
+            .client.messages.create({ model: "back", max_tokens: 10, top_k: 3, messages: [{ role: "user", content: "hi" }] }, { headers: { "anthropic-version": "2023-06-01" } })
             .withResponse();
         assert.equal(response.headers.get("x-llm-gateway-dropped"), null);
         assert.equal((await sim.requests()).at(-1).json.top_k, 3);

@@ -110,6 +110,10 @@ describe("Anthropic's clients get what their API gives", () => {
             .withResponse();
         const dropped = b.headers.get("x-llm-gateway-dropped").split(/, ?/);
         assert.ok(dropped.includes("top_k") && dropped.includes("cache_control"), `${dropped}`);
+        const edits = { edits: [{ type: "clear_tool_uses_20250919" }] };
+        const d = await messages(ask({ model: "gpt-4o-mini", context_management: edits, mcp_servers: [{ type: "url", url: "https://x", name: "x" }], container: "c" }));
+        assert.equal(d.status, 200, await d.text());
+        assert.deepEqual(d.headers.get("x-llm-gateway-dropped").split(/, ?/).sort(), ["container", "context_management", "mcp_servers"]);
         const { response: c } = await openai.chat.completions.create({ model: claude, messages: ask().messages }).withResponse();
         assert.equal(c.headers.get("x-llm-gateway-dropped"), null);
     });
@@ -144,6 +148,22 @@ describe("Anthropic's clients get what their API gives", () => {
                 if (path !== "/v1/messages") assert.match(text, /"prompt_tokens":\s?100\b/);
             }
         }
+    });
+
+    test("an answer of Claude's has a time in OpenAI's dialect, and a name of its own", async () => {
+        const openai = openaiClient(gateway, key).client;
+        const isNow = (created) => assert.ok(Math.abs(created - Date.now() / 1000) < 60, `${created}`);
+        const whole = await openai.chat.completions.create({ model: claude, messages: ask().messages });
+        isNow(whole.created);
+        assert.deepEqual([whole.object, whole.model], ["chat.completion", claude]);
+        const ids = new Set();
+        for await (const chunk of await openai.chat.completions.create({ model: claude, messages: ask().messages, stream: true })) {
+            isNow(chunk.created);
+            assert.equal(chunk.object, "chat.completion.chunk");
+            assert.ok(!("usage" in chunk) || chunk.usage === null, "it did not ask for usage");
+            ids.add(chunk.id);
+        }
+        assert.equal(ids.size, 1);
     });
 
     test("max_tokens that an OpenAI client did not give is the model's most, and is what is reserved", async () => {

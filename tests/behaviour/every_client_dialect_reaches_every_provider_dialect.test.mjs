@@ -151,6 +151,26 @@ for (const provider of Object.keys(models)) {
 
             if (isOwn) continue;
 
+            both(name, "system prompt, stop sequence and sampling", async (c, stream) => {
+                const more = {
+                    openai: { stop: ["END"], temperature: 0.5, max_completion_tokens: 50 },
+                    anthropic: { stop_sequences: ["END"], temperature: 0.5, max_tokens: 50, system: "be brief" },
+                }[name];
+                const messages = name === "openai" ? [{ role: "system", content: "be brief" }, c.user("hello")] : [c.user("hello")];
+                // Anthropic's newest version refuses sampling; the package sends that version.
+                await c.say(messages, { model: plain, stream, more, headers: name === "anthropic" ? { "anthropic-version": "2023-06-01" } : {} });
+                const { json } = await seen();
+                assert.equal(json.temperature, 0.5);
+                if (provider === "anthropic") {
+                    assert.deepEqual([json.stop_sequences, json.max_tokens], [["END"], 50]);
+                    assert.match(JSON.stringify(json.system), /be brief/);
+                } else {
+                    assert.deepEqual([[json.stop].flat(), json.max_tokens ?? json.max_completion_tokens], [["END"], 50]);
+                    assert.match(json.messages[0].role, /system|developer/);
+                    assert.match(JSON.stringify(json.messages[0].content), /be brief/);
+                }
+            });
+
             both(name, "a tool is called and its result goes back", async (c, stream) => {
                 const ask = [c.user("Oslo")];
                 const first = await c.say(ask, { model: plain, stream, tools: [weather] });
@@ -232,6 +252,30 @@ for (const provider of Object.keys(models)) {
                     assert.equal((await sim.requests()).length, 1);
                 });
             }
+        }
+
+        both("anthropic", "an image in a tool's result, and a failed call", async (c, stream) => {
+            const use = (id) => ({ type: "tool_use", id, name: "get_weather", input: { city: "Oslo" } });
+            const image = { type: "image", source: { type: "base64", media_type: "image/png", data: png } };
+            const results = [
+                { type: "tool_result", tool_use_id: "toolu_1", content: [{ type: "text", text: "see" }, image] },
+                { type: "tool_result", tool_use_id: "toolu_2", content: "no such city", is_error: true },
+            ];
+            const messages = [c.user("Oslo"), { role: "assistant", content: [use("toolu_1"), use("toolu_2")] }, c.user(results)];
+            await c.say(messages, { model: plain, stream, tools: [weather] });
+            const { json } = await seen();
+            const told = JSON.stringify(json.messages.slice(2));
+            for (const word of ["see", png, "no such city"]) assert.ok(told.includes(word), word);
+            if (provider === "openai") assert.deepEqual(json.messages.slice(2).map((m) => m.role), ["tool", "tool", "user"]);
+        });
+
+        for (const [what, path, more] of [["embeddings", "embeddings", { input: "x" }], ["text completions", "completions", { prompt: "x" }]]) {
+            test(`openai to ${provider}: ${what}${provider === "anthropic" ? " are refused, for there are none" : ""}`, async () => {
+                const r = await gateway.request(key, `/v1/${path}`, { model: plain, ...more });
+                const body = await r.json();
+                assert.equal(r.status, provider === "anthropic" ? 400 : 200, JSON.stringify(body));
+                if (provider === "anthropic") assert.equal(body.error.type, "invalid_request_error");
+            });
         }
 
         test(`anthropic to ${provider}: tokens are counted`, async () => {
