@@ -143,6 +143,7 @@ static void begin_attempt(struct exchange *x)
     x->stream = NULL;
     x->first_byte_ns = 0;
     x->is_terminal_seen = false;
+    x->is_error_sent = false;
     x->outcome = (struct outcome){0};
     health_begin(x->target->health);
     if (x->key_health) {

@@ -257,6 +257,7 @@ static HOT enum err on_stream_bytes(void *ctx, struct slice bytes, unsigned flag
     if (flags & STREAM_TERMINAL) {
         return hold_tail(x, bytes);
     }
+    x->is_error_sent |= (flags & STREAM_ERROR) != 0;
     if (bytes.len) {
         gather(x, bytes, x->worker->feeding);
     }
@@ -484,6 +485,9 @@ static void on_head(void *ctx, const struct http_head *head)
     x->answer_status = head->status;
     x->answer_type = type;
     x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
+    if (!x->upstream_request_id.len) {
+        x->upstream_request_id = http_head_find(head, SLICE("request-id")); /* Anthropic's */
+    }
     x->answer_promised = head->content_length > 0 ? (size_t)head->content_length : 0;
     if (head->status >= 400) {
         x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);

@@ -27,6 +27,7 @@ describe("Anthropic's clients get what their API gives", () => {
                 await r.text();
                 assert.equal(r.status, 200);
                 assert.equal(r.headers.get("request-id"), r.headers.get("x-request-id"));
+                assert.match(r.headers.get("x-llm-gateway-upstream-request-id"), /^req_[0-9a-f]{16}$/);
                 assert.equal(r.headers.get("anthropic-ratelimit-requests-limit"), "500");
                 assert.ok(Number(r.headers.get("anthropic-ratelimit-requests-remaining")) < 500);
                 assert.match(r.headers.get("anthropic-ratelimit-requests-reset"), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
@@ -155,7 +156,7 @@ describe("Anthropic's clients get what their API gives", () => {
         const isNow = (created) => assert.ok(Math.abs(created - Date.now() / 1000) < 60, `${created}`);
         const whole = await openai.chat.completions.create({ model: claude, messages: ask().messages });
         isNow(whole.created);
-        assert.deepEqual([whole.object, whole.model], ["chat.completion", claude]);
+        assert.deepEqual([whole.object, whole.model, whole.service_tier], ["chat.completion", claude, "default"]);
         const ids = new Set();
         for await (const chunk of await openai.chat.completions.create({ model: claude, messages: ask().messages, stream: true })) {
             isNow(chunk.created);
