@@ -43,7 +43,6 @@ const struct dialect dialect_openai = {
     .encode_response = openai_encode_response,
     .render_fault = openai_render_fault,
     .render_stream_fault = openai_render_stream_fault,
-    .keepalive = SLICE_INIT(": keep-alive\n\n"),
     .path = path,
     .render_auth = render_auth,
     .encode_request = openai_encode_request,

@@ -341,6 +341,5 @@ const struct dialect dialect_own = {
     .encode_response = encode_response,
     .render_fault = render_fault,
     .render_stream_fault = render_stream_fault,
-    .keepalive = SLICE_INIT(": keep-alive\n\n"),
     .events = &events,
 };

@@ -153,7 +153,8 @@ static void on_keepalive(struct loop_timer *timer)
         if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
         }
-        struct slice word = x->client->keepalive;
+        struct slice word =
+            x->client->keepalive.len ? x->client->keepalive : SLICE(": keep-alive\n\n");
         x->last_event_ns = now_ns;
         if (x->conn && !x->is_paused) {
             (void)http_conn_stream_write(x->conn, &word, 1);
