@@ -56,6 +56,7 @@ const struct dialect dialect_anthropic = {
     .render_count = render_count,
     .render_fault = anthropic_render_fault,
     .render_stream_fault = anthropic_render_stream_fault,
+    .keepalive = SLICE_INIT("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
     .path = path,
     .render_auth = render_auth,
     .headers = headers,

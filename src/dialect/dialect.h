@@ -60,6 +60,7 @@ struct dialect {
                          struct text *out_headers);
     /* The event that ends a stream gone wrong after the first byte. */
     void (*render_stream_fault)(const struct fault *f, struct text *out);
+    struct slice keepalive; /* event of a stream that says nothing; empty: a comment will do */
 
     /* --- provider side --- */
     /* Path below the base, e.g. "/chat/completions". */

@@ -49,8 +49,9 @@ void account_estimate(struct exchange *x)
 void account_abandoned(struct exchange *x)
 {
     if (x->target && x->was_sent && !x->ask.is_unbilled) {
+        bool is_told = x->outcome.has_usage || x->outcome.has_prompt_usage;
         struct usage used =
-            x->outcome.has_usage ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
+            is_told ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
         x->abandoned_nusd =
             i64_add_sat(x->abandoned_nusd, price_cost(&x->target->facts.price, &used));
         x->abandoned_tokens = i64_add_sat(x->abandoned_tokens, usage_total(&used));

@@ -148,6 +148,7 @@ static void begin_attempt(struct exchange *x)
     x->first_byte_ns = 0;
     x->held_len = 0;
     x->is_terminal_seen = false;
+    x->is_error_sent = false;
     x->outcome = (struct outcome){0};
     health_begin(x->target->health);
     if (x->key_health) {
@@ -237,6 +238,25 @@ static void fault_of_error(const struct exchange *x, struct fault *f)
     }
 }
 
+/* The provider's status in the words of a client that speaks another dialect. The origin knows one
+ * answer to all of them; 529 is Anthropic's alone. */
+static void fault_of_status(const struct exchange *x, struct fault *f)
+{
+    enum { STATUS_OVERLOADED = 529 };
+    int status = x->failure.status;
+    if (x->client == &dialect_own || (status != 429 && status < 500)) {
+        return;
+    }
+    f->status = status == STATUS_OVERLOADED ? 0 : status;
+    if (status == 429) {
+        f->kind = FAULT_RATE_LIMITED;
+    } else if (status == 503 || status == STATUS_OVERLOADED) {
+        f->kind = FAULT_OVERLOADED;
+    } else if (status == 504) {
+        f->kind = FAULT_UPSTREAM_TIMEOUT;
+    }
+}
+
 /* The provider's own words, where the client speaks its dialect: status, body and Retry-After. */
 static void reply_provider_error(struct exchange *x)
 {
@@ -284,6 +304,8 @@ static void exhausted(struct exchange *x)
             x->client == &dialect_own
                 ? why->message
                 : SLICE("The provider refused the gateway's credentials, quota or deployment.");
+    } else {
+        fault_of_status(x, &f);
     }
     exchange_fail(x, &f, RECORD_ERROR);
 }

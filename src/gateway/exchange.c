@@ -70,7 +70,7 @@ struct slice exchange_keep(struct exchange *x, struct slice s)
     return s.len ? arena_dup(x->arena, s) : SLICE_NONE;
 }
 
-/* The head is out already: only an event can tell the client, unless the provider's own has. */
+/* The head is out already: only an event can tell the client, unless the provider's has. */
 static void fail_stream(struct exchange *x, const struct fault *f)
 {
     if (x->raw) {
@@ -79,7 +79,7 @@ static void fail_stream(struct exchange *x, const struct fault *f)
     }
     char room[2048];
     struct text event = text_in(room, sizeof(room));
-    if (!x->outcome.is_error || !dialect_is_same(x->client, x->target->provider->dialect)) {
+    if (!x->is_error_sent) {
         struct fault named = *f;
         named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
         x->client->render_stream_fault(&named, &event);

@@ -152,7 +152,8 @@ struct exchange {
     bool is_paused;
     bool was_sent; /* the last attempt's request went out whole */
     bool is_terminal_seen;
-    char *tail; /* the terminal event, held until the attempt ends in the same turn */
+    bool is_error_sent; /* the client had the provider's own error event: ours would be a second */
+    char *tail;         /* the terminal event, held until the attempt ends in the same turn */
     size_t tail_len;
 
     /* account */

@@ -152,13 +152,14 @@ static void on_keepalive(struct loop_timer *timer)
     struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
     int64_t now_ns = loop_now_ns(x->worker->loop);
     if (now_ns - x->last_event_ns >= x->conf->keepalive_ns) {
-        if (x->state == EXCHANGE_STAGES) { /* a comment commits the status */
+        if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
         }
-        struct slice comment = SLICE(": keep-alive\n\n");
+        struct slice word =
+            x->client->keepalive.len ? x->client->keepalive : SLICE(": keep-alive\n\n");
         x->last_event_ns = now_ns;
         if (x->conn && !x->is_paused) {
-            (void)http_conn_stream_write(x->conn, &comment, 1);
+            (void)http_conn_stream_write(x->conn, &word, 1);
         }
     }
     arm_keepalive(x, x->last_event_ns);
@@ -335,6 +336,7 @@ static HOT enum err on_stream_bytes(void *ctx, struct slice bytes, unsigned flag
     if (flags & STREAM_TERMINAL) {
         return hold_tail(x, bytes);
     }
+    x->is_error_sent |= (flags & STREAM_ERROR) != 0;
     if (bytes.len) {
         gather(x, bytes, x->worker->feeding);
     }
@@ -428,6 +430,9 @@ static void on_head(void *ctx, const struct http_head *head)
     x->answer_status = head->status;
     x->answer_type = type;
     x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
+    if (!x->upstream_request_id.len) {
+        x->upstream_request_id = http_head_find(head, SLICE("request-id")); /* Anthropic's */
+    }
     x->answer_promised = head->content_length > 0 ? (size_t)head->content_length : 0;
     if (head->status >= 400) {
         x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);

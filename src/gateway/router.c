@@ -76,6 +76,7 @@ const struct api_route api_routes[] = {
     RAW("/uploads/", POST, RAW_STORE),
     RAW("/batches", GET_POST, RAW_BATCH),
     RAW("/batches/", GET_POST, RAW_BATCH),
+    DOOR("/", GET_HEAD, PORT_TENANT), /* Claude Code looks there first */
     DOOR("/health", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/live", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/ready", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
@@ -115,7 +116,7 @@ static bool matches(const struct api_route *route, struct slice path, struct sli
     if (star < pattern.len) {
         return matches_star(pattern, star, path, out_rest);
     }
-    if (!slice_ends(pattern, SLICE("/"))) {
+    if (pattern.len == 1 || !slice_ends(pattern, SLICE("/"))) { /* "/" is the root alone */
         return slice_eq(path, pattern);
     }
     if (path.len <= pattern.len || !slice_starts(path, pattern)) {
