@@ -30,7 +30,8 @@ enum record_dialect {
     RECORD_DIALECT_OWN = 0,
     RECORD_DIALECT_OPENAI,
     RECORD_DIALECT_ANTHROPIC,
-    RECORD_DIALECT_GEMINI
+    RECORD_DIALECT_GEMINI,
+    RECORD_DIALECT_BEDROCK /* of providers and stored answers only */
 };
 
 struct usage_record {

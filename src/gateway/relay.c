@@ -288,6 +288,8 @@ static enum err open_stream(struct exchange *x)
         .hides_usage = x->body.adds_usage,
         .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
+        .id = slice_of(x->id_text, ID_TEXT_BYTES),
+        .model = x->target->model,
         .event_max_bytes = x->conf->event_max_bytes,
         .on_bytes = on_stream_bytes,
         .ctx = x,
@@ -317,6 +319,8 @@ static enum err decode_answer(struct exchange *x, struct slice body, const struc
     if (r->created_unix_s == 0) { /* some providers do not say */
         r->created_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S;
     }
+    r->id = r->id.len ? r->id : slice_of(x->id_text, ID_TEXT_BYTES);
+    r->model = r->model.len ? r->model : x->target->model;
     *out = r;
     return OK;
 }
@@ -491,7 +495,7 @@ static void on_head(void *ctx, const struct http_head *head)
     }
     x->failure.retry_after = SLICE_NONE;
     x->is_answer_stream =
-        x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
+        x->ask.is_stream && dialect_is_stream_type(x->target->provider->dialect, type);
     if (x->is_answer_stream) {
         if (open_stream(x) != OK) {
             x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */
