@@ -127,11 +127,11 @@ static void derive(const struct sigv4_key *key, struct slice day, struct sha256 
 {
     char room[4 + SIGV4_SECRET_MAX_BYTES];
     const struct slice steps[] = {day, key->region, key->service, SLICE("aws4_request")};
-    memcpy(room, "AWS4", 4);
-    if (key->secret.len) {
-        memcpy(room + 4, key->secret.ptr, key->secret.len);
-    }
-    struct sha256 at = hmac_sha256(slice_of(room, 4 + key->secret.len), steps[0]);
+    struct text first = text_in(room, sizeof(room));
+    TEXT_ADD(&first, "AWS4");
+    text_add(&first, key->secret);
+    assert(!first.is_full);
+    struct sha256 at = hmac_sha256(text_slice(&first), steps[0]);
     for (size_t i = 1; i < ARRAY_LEN(steps); i++) {
         at = hmac_sha256(bytes_of(&at), steps[i]);
     }

@@ -155,7 +155,7 @@ static void add_document_name(struct bedrock_writer *w, struct slice name)
         char c = given.ptr[i];
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        strchr("-()[]", c) || (c == ' ' && given.ptr[i - 1] != ' ');
-        text_add_char(&t, c && is_fine ? c : '-');
+        text_add(&t, c && is_fine ? slice_of(&given.ptr[i], 1) : SLICE("-"));
     }
     if (t.len == 0) {
         TEXT_ADD(&t, "document");

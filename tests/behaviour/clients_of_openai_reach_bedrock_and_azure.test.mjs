@@ -21,8 +21,8 @@ models:
   m: {targets: [[{provider: cloud, model: "${model}"}]]}
   "*": {targets: [[{provider: cloud}]]}
 `;
-    const gateway = await startGateway(t, { config });
-    const { api_key } = await gateway.createTenant({ rate_limit: 100000, prompt_cache: false });
+    const gateway = await startGateway(t, { config, env: { ENABLE_PROMPT_CACHE: "false" } });
+    const { api_key } = await gateway.createTenant({ rate_limit: 100000 });
     const client = new OpenAI({ apiKey: api_key, baseURL: `${gateway.origin}/v1`, maxRetries: 0 });
     const chat = (more = {}) => client.chat.completions.create({ model: "m", messages, ...more });
     return { sim, gateway, client, chat, key: api_key };
@@ -130,7 +130,7 @@ describe("clients of OpenAI's dialect reach Bedrock", () => {
         await fails({ status: 403 }, 502);
         await fails({ status: 500 }, 502);
         await fails({ error_at: 2 }, null, { stream: true });
-        await fails({ close_at: 3 }, null, { stream: true });
+        await fails({ tokens: 8, close_at: "c3" }, null, { stream: true });
         await sim.reset();
         await sim.script([{ status: 503 }]);
         assert.equal((await chat()).choices[0].message.content, "You said: hello there");
