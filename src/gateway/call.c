@@ -221,16 +221,30 @@ static void begin_attempt(struct exchange *x)
     x->action = "waiting for the provider";
 }
 
+static COLD void hide(struct slice text, struct slice word)
+{
+    for (size_t at; word.len && (at = slice_search(text, word)) < text.len;) {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
+        memset((char *)(uintptr_t)text.ptr + at, '*', word.len);
+        text = slice_from(text, at + word.len);
+    }
+}
+
 COLD void call_hide_key(const struct exchange *x, struct slice text)
 {
+    enum { PART_LEAST_BYTES = 8 }; /* a shorter part would hide ordinary words */
     if (x->choice.key == SIZE_MAX) {
         return;
     }
     struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
-    for (size_t at; key.len && (at = slice_search(text, key)) < text.len;) {
-        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
-        memset((char *)(uintptr_t)text.ptr + at, '*', key.len);
-        text = slice_from(text, at + key.len);
+    hide(text, key);
+    /* What is signed goes out in parts: AWS tells back the canonical request, session and all. */
+    while (x->target->provider->dialect->sign && key.len) {
+        struct slice part = slice_head(key, slice_find(key, ':'));
+        if (part.len >= PART_LEAST_BYTES) {
+            hide(text, part);
+        }
+        key = slice_from(key, part.len + 1);
     }
 }
 

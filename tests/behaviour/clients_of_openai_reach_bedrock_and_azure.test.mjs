@@ -138,6 +138,12 @@ describe("clients of OpenAI's dialect reach Bedrock", () => {
         for (let i = 0; i < 8; i++) assert.equal((await wrong.chat()).choices[0].finish_reason, "stop"); // the good key takes over
     });
 
+    test("no part of a key comes back in a provider's words", async (t) => {
+        const { sim, chat } = await world(t, bedrock(["AKIDEXAMPLE1:secret/secret+:c2Vzc2lvbi10b2tlbg=="]));
+        await sim.script([{ status: 400, message: "should have been x-amz-security-token:c2Vzc2lvbi10b2tlbg== by AKIDEXAMPLE1", times: 0 }]);
+        await assert.rejects(chat(), (e) => e.status === 400 && /x-amz-security-token:\*+ by \*+/.test(e.message), "hidden");
+    });
+
     test("the configuration is strict", async (t) => {
         for (const [provider, words] of [
             ["{dialect: bedrock, keys: [\"A:B\"]}", /region is missing/],
