@@ -1,6 +1,7 @@
 /* Providers: from the file, then those that the environment alone makes. */
 #include "app/config_inside.h"
 #include "core/hash.h"
+#include "core/sigv4.h"
 
 #include <assert.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@ struct provider_draft {
     struct slice name, where;
     const struct yaml_node *node; /* NULL: from the environment alone */
     struct slice dialect, base_url, ca_file, fallback_model;
+    struct slice region, api_version;
     struct slice keys[ROUTE_KEYS_MAX];
     size_t key_count;
     struct slice headers; /* lines */
@@ -35,7 +37,8 @@ static const struct slice provider_keys[] = {
     SLICE_INIT("dialect"),        SLICE_INIT("base_url"),       SLICE_INIT("keys"),
     SLICE_INIT("timeout"),        SLICE_INIT("models"),         SLICE_INIT("headers"),
     SLICE_INIT("fallback_model"), SLICE_INIT("ca_file"),        SLICE_INIT("free"),
-    SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens")};
+    SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens"),
+    SLICE_INIT("region"),         SLICE_INIT("api_version")};
 static const struct slice timeout_keys[] = {SLICE_INIT("connect"), SLICE_INIT("first_byte"),
                                             SLICE_INIT("idle"), SLICE_INIT("total")};
 static const struct slice own_headers[] = {
@@ -181,6 +184,8 @@ static void read_draft(struct config_build *b, struct provider_draft *d)
         (void)config_file_text(b, d->node, "base_url", &d->base_url);
         (void)config_file_text(b, d->node, "ca_file", &d->ca_file);
         (void)config_file_text(b, d->node, "fallback_model", &d->fallback_model);
+        (void)config_file_text(b, d->node, "region", &d->region);
+        (void)config_file_text(b, d->node, "api_version", &d->api_version);
         read_keys(b, d);
         read_headers(b, d);
     }
@@ -214,11 +219,121 @@ static bool set_dialect(struct config_build *b, const struct provider_draft *d,
     struct slice name = d->dialect.len ? d->dialect : env ? env->dialect : SLICE("openai");
     p->dialect = dialect_find(name);
     if (!p->dialect) {
-        config_error(b, d->where, "provider %.*s: dialect %.*s is %s; accepted: openai, anthropic",
+        config_error(b, d->where,
+                     "provider %.*s: dialect %.*s is %s; accepted: openai, anthropic, "
+                     "bedrock",
                      SLICE_ARG(d->name), SLICE_ARG(name),
                      slice_eq(name, SLICE("gemini")) ? "not in this version" : "not known");
     }
     return p->dialect != NULL;
+}
+
+/* --- clouds --- */
+
+/* Bedrock: the region is part of every signature, and of the host where no base_url is given. */
+static void set_region(struct config_build *b, struct provider_draft *d, struct route_provider *p)
+{
+    bool is_good = d->region.len > 0 && d->region.len <= 32;
+    for (size_t i = 0; i < d->region.len; i++) {
+        char c = d->region.ptr[i];
+        is_good = is_good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
+    }
+    if (!p->dialect->needs_region) {
+        if (d->region.len) {
+            config_error(b, d->where, "provider %.*s: region is for the dialect bedrock",
+                         SLICE_ARG(d->name));
+        }
+        return;
+    }
+    if (!is_good) {
+        config_error(b, d->where,
+                     "provider %.*s: region is missing or not accepted; accepted: a name such as "
+                     "us-east-1",
+                     SLICE_ARG(d->name));
+        return;
+    }
+    p->region = keep(b, d->region);
+    if (d->base_url.len == 0) {
+        d->base_url = arena_printf(&b->conf->arena, "https://bedrock-runtime.%.*s.amazonaws.com",
+                                   SLICE_ARG(d->region));
+    }
+}
+
+/* "AKID:SECRET", "AKID:SECRET:SESSION" or one word, as the dialect that signs takes them. */
+static COLD bool is_signing_key(struct slice key)
+{
+    size_t id = slice_find(key, ':');
+    struct slice rest = slice_from(key, id + 1);
+    size_t secret = slice_find(rest, ':');
+    bool is_word = id == key.len;
+    return is_word || (id > 0 && secret > 0 && secret <= SIGV4_SECRET_MAX_BYTES &&
+                       secret + 1 != rest.len);
+}
+
+static void check_signing_keys(struct config_build *b, const struct provider_draft *d)
+{
+    if (d->key_count == 0) {
+        config_error(b, d->where, "provider %.*s: keys are missing", SLICE_ARG(d->name));
+    }
+    for (size_t i = 0; i < d->key_count; i++) {
+        if (!is_signing_key(d->keys[i])) {
+            config_error(b, d->where,
+                         "provider %.*s: key %zu is not accepted; accepted: ID:SECRET, "
+                         "ID:SECRET:SESSION, or an API key of Bedrock's",
+                         SLICE_ARG(d->name), i + 1);
+        }
+    }
+}
+
+/* "2024-10-21", "2025-04-01-preview", "preview", "latest". */
+static bool is_api_version(struct slice version)
+{
+    static const char form[] = "dddd-dd-dd";
+    size_t len = sizeof(form) - 1;
+    if (slice_eq(version, SLICE("preview")) || slice_eq(version, SLICE("latest"))) {
+        return true;
+    }
+    for (size_t i = 0; i < len && i < version.len; i++) {
+        bool is_digit = version.ptr[i] >= '0' && version.ptr[i] <= '9';
+        if (form[i] == 'd' ? !is_digit : version.ptr[i] != '-') {
+            return false;
+        }
+    }
+    return version.len == len ||
+           (version.len > len && slice_eq(slice_from(version, len), SLICE("-preview")));
+}
+
+/* Azure OpenAI: the path names the deployment, which is the target's model; a base_url that ends in
+ * /v1 is Azure's newer form, whose body names it. The key has a header of its own. */
+static void set_azure(struct config_build *b, const struct provider_draft *d,
+                      struct route_provider *p)
+{
+    if (d->api_version.len == 0) {
+        return;
+    }
+    if (p->dialect != &dialect_openai || !is_api_version(d->api_version)) {
+        config_error(b, d->where,
+                     "provider %.*s: api_version is for the dialect openai at Azure; accepted: "
+                     "YYYY-MM-DD, YYYY-MM-DD-preview, preview, latest",
+                     SLICE_ARG(d->name));
+        return;
+    }
+    p->path_has_model = true;
+    p->has_api_key_header = true;
+    p->model_begins_path = !slice_ends(p->base_path, SLICE("/v1"));
+    p->fixed_query = arena_printf(&b->conf->arena, "?api-version=%.*s", SLICE_ARG(d->api_version));
+    if (p->model_begins_path && !slice_ends(p->base_path, SLICE("/deployments"))) {
+        bool has_openai = slice_ends(p->base_path, SLICE("/openai"));
+        p->base_path = arena_printf(&b->conf->arena, "%.*s%s/deployments", SLICE_ARG(p->base_path),
+                                    has_openai ? "" : "/openai");
+    }
+    if (p->model_begins_path && d->api_version.ptr[0] < 'a' &&
+        memcmp(d->api_version.ptr, "2024-09", 7) < 0) {
+        p->refuses_stream_options = true; /* known since 2024-09-01-preview, 400 before */
+    }
+    if (!p->fixed_query.ptr || !p->base_path.ptr) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
 }
 
 static void set_dest(struct config_build *b, const struct provider_draft *d,
@@ -259,7 +374,11 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     char name[128];
     int len = snprintf(name, sizeof(name), "%.*s key %02x%02x%02x%02x", SLICE_ARG(p->name),
                        digest.bytes[0], digest.bytes[1], digest.bytes[2], digest.bytes[3]);
-    p->dialect->render_auth(text, &lines);
+    if (p->has_api_key_header) { /* Azure's, whatever the dialect's is */
+        text_addf(&lines, "api-key: %.*s\r\n", SLICE_ARG(text));
+    } else {
+        p->dialect->render_auth(text, &lines);
+    }
     key->health = health_node(b->health, slice_of(name, (size_t)len));
     p->key_count++; /* freed with the configuration from here on */
     if (lines.is_full || !key->health || secret_set(&key->secret, text) != OK ||
@@ -282,12 +401,14 @@ static void set_heads(struct config_build *b, struct route_provider *p)
                      "accept-encoding: identity\r\n%.*s",
                      SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
     for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
-        struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE_NONE, false);
+        struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE("model"), false);
         if (path.len == 0) {
             continue;
         }
-        struct slice line =
-            arena_printf(a, "POST %.*s%.*s", SLICE_ARG(p->base_path), SLICE_ARG(path));
+        struct slice line = SLICE(""); /* the request's own, where it says the model */
+        if (!p->path_has_model) {
+            line = arena_printf(a, "POST %.*s%.*s", SLICE_ARG(p->base_path), SLICE_ARG(path));
+        }
         struct slice head = arena_printf(
             a,
             "%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
@@ -409,10 +530,16 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     set_timeouts(b, d, p);
     set_models(b, d, p);
     set_policy(b, d, p);
-    set_dest(b, d, p);
     conf->provider_count++;
     if (!set_dialect(b, d, p)) {
         return;
+    }
+    set_region(b, d, p);
+    set_dest(b, d, p);
+    p->path_has_model = p->dialect->path_has_model;
+    set_azure(b, d, p);
+    if (p->dialect->sign) {
+        check_signing_keys(b, d);
     }
     for (size_t i = 0; i < d->key_count; i++) {
         set_key(b, p, d->keys[i]);

@@ -32,6 +32,7 @@ enum record_dialect {
     RECORD_DIALECT_ANTHROPIC,
     RECORD_DIALECT_GEMINI,
     RECORD_DIALECT_RESPONSES,
+    RECORD_DIALECT_BEDROCK, /* of providers and stored answers only */
     RECORD_DIALECT_COUNT
 };
 

@@ -39,6 +39,16 @@ struct dialect_header {
     struct slice value; /* empty: only passed on */
 };
 
+/* What a credential is made over, where a dialect signs each request. Borrowed for the call. */
+struct dialect_signing {
+    struct slice method, path, query, host; /* as sent; query without '?' */
+    const struct slice *body;               /* in parts */
+    size_t body_count;
+    struct slice key;    /* the configured one, in secret memory */
+    struct slice region; /* of the provider; empty: the dialect has none */
+    int64_t now_unix_ns;
+};
+
 struct dialect {
     const char *name; /* "openai" */
     enum record_dialect record;
@@ -63,11 +73,16 @@ struct dialect {
     struct slice keepalive; /* event of a stream that says nothing; empty: a comment will do */
 
     /* --- provider side --- */
-    /* Path below the base, e.g. "/chat/completions". */
+    /* Path below the base, e.g. "/chat/completions"; empty: there is no such operation. */
     struct slice (*path)(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream);
+    bool path_has_model; /* the path says model or is_stream: it is made anew for each request */
+    bool needs_region; /* the provider's region is signed, and names the host where none is given */
     /* Header lines of a credential, e.g. "authorization: Bearer ...\r\n". */
     void (*render_auth)(struct slice key, struct text *out);
+    /* Header lines of this request's credential, beside those of render_auth(); no secret may be in
+     * them, for they lie in the exchange's arena. NULL: render_auth() alone. E_NOMEM, E_LIMIT. */
+    enum err (*sign)(struct arena *a, const struct dialect_signing *in, struct text *out);
     const struct dialect_header *headers;
     size_t header_count;
     struct slice query; /* "?beta=true": passed on where a client of the same dialect sends it */
@@ -92,7 +107,8 @@ struct dialect {
 extern const struct dialect dialect_openai;
 extern const struct dialect dialect_responses; /* OpenAI's newer API, a dialect of its own */
 extern const struct dialect dialect_anthropic;
-extern const struct dialect dialect_own; /* client side only: /api/v1/completions */
+extern const struct dialect dialect_bedrock; /* provider side only: Converse */
+extern const struct dialect dialect_own;     /* client side only: /api/v1/completions */
 
 static inline bool dialect_is_same(const struct dialect *client, const struct dialect *provider)
 {
@@ -120,12 +136,15 @@ struct stream_options {
                                            whose answers repeat it; NULL: not known */
     bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
     int64_t now_unix_s;     /* told where the provider does not say when it answered */
+    struct slice id, model; /* the same for the answer's name and its model's */
     size_t event_max_bytes; /* one event may not be larger: E_LIMIT */
     stream_bytes_fn on_bytes;
     void *ctx;
     /* own dialect: the last event's JSON object, rendered when the terminal event is reached */
     void (*render_last)(void *ctx, struct text *out);
 };
+/* Whether an answer of that content type is a stream of the provider's. */
+bool dialect_is_stream_type(const struct dialect *provider, struct slice content_type);
 MUST_USE enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
                                      struct outcome *outcome, struct dialect_stream **out);
 /* Any cut of the input. E_SYNTAX or E_LIMIT: the provider's bytes are no stream; what on_bytes

@@ -3,11 +3,15 @@
  *   same dialect   events pass as they are; neighbours in the input go out in one call
  *   two dialects   event -> chunks -> bytes, through the scratch arena, reset after each event
  *
+ * How bytes are cut into events is the provider's framing (struct dialect_events); only SSE passes
+ * as it is.
+ *
  * The terminal event always goes out alone, so that the books are closed before it is sent.
  */
 #include "dialect/stream.h"
 
 #include "core/check.h"
+#include "wire/eventstream.h"
 
 #include <assert.h>
 
@@ -18,7 +22,10 @@ struct dialect_stream {
     struct arena *arena;     /* the exchange's */
     struct arena scratch;    /* holds nothing between calls */
     struct outcome *outcome; /* borrowed */
-    struct sse sse;
+    union {
+        struct sse sse;
+        struct eventstream frames;
+    } cutter;         /* of the provider's framing */
     struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
     struct slice run; /* events that pass, side by side in `in`, not yet sent */
     unsigned run_flags;
@@ -217,9 +224,15 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     return err || !s->is_ending || has_blank_line(e->raw) ? err : pass(s, SLICE("\n\n"), 0);
 }
 
-static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
+static enum err on_chunk(void *ctx, const struct chat_chunk *given)
 {
     struct dialect_stream *s = ctx;
+    struct chat_chunk named = *given;
+    const struct chat_chunk *chunk = &named;
+    if (named.kind == CHAT_CHUNK_START) { /* where the provider does not say */
+        named.id = named.id.len ? named.id : s->o.id;
+        named.model = named.model.len || s->outcome->model.len ? named.model : s->o.model;
+    }
     if (chunk->kind == CHAT_CHUNK_END) {
         s->is_over = true;
         s->outcome->is_complete = true;
@@ -252,6 +265,15 @@ static enum err translate_data(struct dialect_stream *s, struct slice name, stru
     return err;
 }
 
+/* The error that was noted goes out, unless noting it failed. */
+static enum err translate_error(struct dialect_stream *s, enum err noted)
+{
+    const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
+    enum err err = noted ? noted : on_chunk(s, &chunk);
+    arena_reset(&s->scratch);
+    return err;
+}
+
 static enum err translate_event(void *ctx, const struct sse_event *e)
 {
     struct dialect_stream *s = ctx;
@@ -265,11 +287,67 @@ static enum err translate_event(void *ctx, const struct sse_event *e)
     if (!slice_starts(e->odd, SLICE("error:"))) {
         return e->odd.len && is_foreign(e->odd) ? E_SYNTAX : OK;
     }
-    enum err err = note_odd_error(s, e->odd);
-    const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
-    err = err ? err : on_chunk(s, &chunk);
-    arena_reset(&s->scratch);
-    return err;
+    return translate_error(s, note_odd_error(s, e->odd));
+}
+
+/* A frame that says of itself that it is an error names its kind where it says nothing else. */
+static enum err translate_frame(void *ctx, const struct eventstream_frame *f)
+{
+    struct dialect_stream *s = ctx;
+    struct slice data = slice_trim(f->payload);
+    if (s->is_over) {
+        return OK;
+    }
+    if (f->kind == EVENTSTREAM_EVENT) {
+        return data.len ? translate_data(s, f->name, data) : OK;
+    }
+    const struct event_look look = {.is_error = true, .error = data.len > 2 ? data : f->name};
+    return translate_error(s, note(s, &look));
+}
+
+/* --- framings ----------------------------------------------------------------------------------
+ */
+
+static void begin_cutting(struct dialect_stream *s, bool is_same)
+{
+    size_t max = s->o.event_max_bytes;
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE:
+        sse_init(&s->cutter.sse, s->arena, max, is_same ? relay_event : translate_event, s);
+        break;
+    case STREAM_FRAMING_EVENTSTREAM:
+        assert(!is_same);
+        eventstream_init(&s->cutter.frames, s->arena, max, translate_frame, s);
+        break;
+    }
+}
+
+static HOT enum err cut(struct dialect_stream *s, struct slice in)
+{
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE: return sse_feed(&s->cutter.sse, in);
+    case STREAM_FRAMING_EVENTSTREAM: return eventstream_feed(&s->cutter.frames, in);
+    }
+    return E_UNSUPPORTED;
+}
+
+static enum err end_cutting(struct dialect_stream *s)
+{
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE: return sse_end(&s->cutter.sse);
+    case STREAM_FRAMING_EVENTSTREAM: return eventstream_end(&s->cutter.frames);
+    }
+    return E_UNSUPPORTED;
+}
+
+bool dialect_is_stream_type(const struct dialect *provider, struct slice content_type)
+{
+    static const struct slice types[] = {
+        [STREAM_FRAMING_SSE] = SLICE_INIT("text/event-stream"),
+        [STREAM_FRAMING_EVENTSTREAM] = SLICE_INIT("application/vnd.amazon.eventstream"),
+    };
+    struct slice type = types[provider->events->framing];
+    return slice_eq_nocase(slice_head(content_type, type.len), type);
 }
 
 /* What the decoder and the encoder remember between events; false: no memory. */
@@ -319,7 +397,7 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
     if (!is_same && !begin_translation(s)) {
         return E_NOMEM;
     }
-    sse_init(&s->sse, a, o->event_max_bytes, is_same ? relay_event : translate_event, s);
+    begin_cutting(s, is_same);
     *out = s;
     return OK;
 }
@@ -327,7 +405,7 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
 HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
 {
     s->in = in;
-    enum err e = sse_feed(&s->sse, in);
+    enum err e = cut(s, in);
     enum err sent = flush(s); /* what is whole goes out, whatever follows it */
     s->in = SLICE_NONE;
     return e ? e : sent;
@@ -336,7 +414,7 @@ HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
 enum err dialect_stream_end(struct dialect_stream *s)
 {
     s->is_ending = true;
-    enum err e = sse_end(&s->sse);
+    enum err e = end_cutting(s);
     enum err sent = flush(s);
     if (e || sent) {
         return e == E_SYNTAX || e == E_LIMIT ? E_EOF : e ? e : sent; /* half an event is a cut */

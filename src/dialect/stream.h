@@ -42,7 +42,16 @@ struct stream_decoder {
     void *ctx;
 };
 
+/* How the bytes of a stream are cut into events. What cuts hands out events alike: name and data,
+ * or an error that the framing itself tells. A dialect that is not framed as SSE has no client
+ * side: its streams are always translated. */
+enum stream_framing {
+    STREAM_FRAMING_SSE = 0,    /* text/event-stream, wire/sse.h */
+    STREAM_FRAMING_EVENTSTREAM /* application/vnd.amazon.eventstream, wire/eventstream.h */
+};
+
 struct dialect_events {
+    enum stream_framing framing;
     /* --- provider side --- */
     /* E_SYNTAX: the data is not this dialect's. */
     enum err (*look)(struct slice name, struct slice data, struct event_look *out);

@@ -9,7 +9,7 @@
 
 enum {
     CALL_BACKOFF_FIRST_MS = 100, /* doubled each round, with half of it random */
-    CALL_FIXED_PARTS = 5,        /* head in three, credential, rest */
+    CALL_FIXED_PARTS = 6,        /* head in three, credential, its signature, rest */
 };
 
 /* What the dialect's own client may say in a header, or the provider's default. */
@@ -81,6 +81,43 @@ static enum err render_body(struct exchange *x)
     return t->provider->dialect->encode_request(x->arena, x->ask.neutral, &o, &x->body);
 }
 
+/* "POST /path" of this request, where it says the model; the query is the provider's own. */
+static struct slice render_path(struct exchange *x)
+{
+    const struct route_target *target = x->target;
+    const struct route_provider *p = target->provider;
+    struct text t = text_growing(x->arena);
+    struct slice path = p->dialect->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+    text_add(&t, p->base_path);
+    if (p->model_begins_path) {
+        text_add_char(&t, '/');
+        text_add_uri(&t, target->model, false);
+    }
+    text_add(&t, path);
+    return path.len && !t.is_full ? text_slice(&t) : SLICE_NONE;
+}
+
+/* A credential that is made over the request. */
+static enum err sign_request(struct exchange *x, struct slice path, struct slice *out_lines)
+{
+    const struct route_provider *p = x->target->provider;
+    struct text t = text_growing(x->arena);
+    const struct dialect_signing in = {
+        .method = SLICE("POST"),
+        .path = path,
+        .query = slice_from(p->fixed_query, 1),
+        .host = p->dest.authority,
+        .body = x->body.parts,
+        .body_count = x->body.count,
+        .key = secret_slice(&p->keys[x->choice.key].secret),
+        .region = p->region,
+        .now_unix_ns = clock_unix_ns(),
+    };
+    enum err e = p->dialect->sign(x->arena, &in, &t);
+    *out_lines = text_slice(&t);
+    return e;
+}
+
 /* With the query that the dialect's own client may send and nothing depends on. */
 static void add_prefix(const struct exchange *x, struct attempt_request *request)
 {
@@ -95,6 +132,38 @@ static void add_prefix(const struct exchange *x, struct attempt_request *request
     request->parts[request->part_count++] = slice_head(head, p->line_bytes[x->route->op]);
     request->parts[request->part_count++] = query;
     request->parts[request->part_count++] = slice_from(head, p->line_bytes[x->route->op]);
+}
+
+/* Head lines up to the credential, and the credential. */
+static enum err add_head(struct exchange *x, struct attempt_request *request)
+{
+    const struct route_provider *p = x->target->provider;
+    struct slice path = SLICE_NONE, signature = SLICE_NONE;
+    assert(!p->dialect->sign || p->path_has_model); /* what is signed is made here */
+    if (p->path_has_model) {
+        path = render_path(x);
+        if (!path.ptr) {
+            return E_NOMEM;
+        }
+        struct slice line =
+            arena_printf(x->arena, "POST %.*s%.*s", SLICE_ARG(path), SLICE_ARG(p->fixed_query));
+        request->parts[request->part_count++] = line;
+        if (!line.ptr) {
+            return E_NOMEM;
+        }
+    }
+    add_prefix(x, request);
+    if (x->choice.key == SIZE_MAX) {
+        return OK;
+    }
+    if (p->keys[x->choice.key].auth_headers.len) {
+        request->parts[request->part_count++] = p->keys[x->choice.key].auth_headers;
+    }
+    enum err e = p->dialect->sign ? sign_request(x, path, &signature) : OK;
+    if (signature.len) {
+        request->parts[request->part_count++] = signature;
+    }
+    return e;
 }
 
 static enum err send_request(struct exchange *x)
@@ -123,9 +192,9 @@ static enum err send_request(struct exchange *x)
     if (!rest.ptr) {
         return E_NOMEM;
     }
-    add_prefix(x, &request);
-    if (x->choice.key != SIZE_MAX) {
-        request.parts[request.part_count++] = p->keys[x->choice.key].auth_headers;
+    e = add_head(x, &request);
+    if (e != OK) {
+        return e;
     }
     request.parts[request.part_count++] = rest;
     for (size_t i = 0; i < x->body.count; i++) {
@@ -158,16 +227,30 @@ static void begin_attempt(struct exchange *x)
     x->action = "waiting for the provider";
 }
 
+static COLD void hide(struct slice text, struct slice word)
+{
+    for (size_t at; word.len && (at = slice_search(text, word)) < text.len;) {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
+        memset((char *)(uintptr_t)text.ptr + at, '*', word.len);
+        text = slice_from(text, at + word.len);
+    }
+}
+
 COLD void call_hide_key(const struct exchange *x, struct slice text)
 {
+    enum { PART_LEAST_BYTES = 8 }; /* a shorter part would hide ordinary words */
     if (x->choice.key == SIZE_MAX) {
         return;
     }
     struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
-    for (size_t at; key.len && (at = slice_search(text, key)) < text.len;) {
-        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
-        memset((char *)(uintptr_t)text.ptr + at, '*', key.len);
-        text = slice_from(text, at + key.len);
+    hide(text, key);
+    /* What is signed goes out in parts: AWS tells back the canonical request, session and all. */
+    while (x->target->provider->dialect->sign && key.len) {
+        struct slice part = slice_head(key, slice_find(key, ':'));
+        if (part.len >= PART_LEAST_BYTES) {
+            hide(text, part);
+        }
+        key = slice_from(key, part.len + 1);
     }
 }
 

@@ -368,6 +368,8 @@ static enum err open_stream(struct exchange *x)
         .hides_usage = x->body.adds_usage,
         .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
+        .id = slice_of(x->id_text, ID_TEXT_BYTES),
+        .model = x->target->model,
         .event_max_bytes = x->conf->event_max_bytes,
         .on_bytes = on_stream_bytes,
         .ctx = x,

@@ -108,7 +108,9 @@ struct dialect_profile profile_find(struct slice provider, struct slice model)
     if (slice_starts(model, SLICE("ft:"))) {
         model = slice_from(model, 3);
     }
-    if (slice_eq(provider, SLICE("anthropic")) && find_claude(model, &claude)) {
+    bool may_be_claude =
+        slice_eq(provider, SLICE("anthropic")) || slice_eq(provider, SLICE("bedrock"));
+    if (may_be_claude && find_claude(model, &claude)) {
         return claude;
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

@@ -40,15 +40,22 @@ struct route_provider {
     const struct dialect *dialect;
     struct upstream_dest dest;
     struct slice base_path; /* "/v1" */
+    struct slice region;    /* of a dialect that signs; empty otherwise */
     struct route_key keys[ROUTE_KEYS_MAX];
     size_t key_count;           /* 0: no credential is sent */
     struct slice extra_headers; /* configured lines, each with CRLF */
     struct slice
         common_lines; /* of every head: host, user-agent, accept-encoding, the extra ones */
     /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
-     * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. */
+     * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. Where
+     * path_has_model, the request line's beginning is made for each request (call.c) and line_bytes
+     * is 0: the prefix begins with " HTTP/1.1". */
     struct slice head_prefix[CHAT_OPERATIONS];
     size_t line_bytes[CHAT_OPERATIONS];
+    bool has_api_key_header; /* credentials go out as "api-key" (Azure) */
+    bool path_has_model;     /* the dialect's path does, or: */
+    bool model_begins_path; /* "/{model}" stands between base_path and the dialect's path (Azure) */
+    struct slice fixed_query; /* "?api-version=..." of every request; path_has_model only */
     struct attempt_timeouts timeouts;
     struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
     struct slice *models;        /* listed names; may be empty */
