@@ -147,6 +147,38 @@ static void begin_stream_reply(struct exchange *x)
     arm_keepalive(x, x->last_event_ns);
 }
 
+static void store_gathered(struct exchange *x, const struct slice *parts, size_t n)
+{
+    for (size_t i = 0; i < n && x->is_storing; i++) {
+        if (x->answer_len + parts[i].len > x->conf->cache_entry_max_bytes ||
+            !answer_append(x, parts[i])) {
+            x->is_storing = false;
+        }
+    }
+}
+
+static void send_gathered(struct exchange *x, const struct slice *parts, size_t n)
+{
+    store_gathered(x, parts, n);
+    if (x->flight) {
+        flight_events(x, parts, n);
+    }
+    if (x->conn && !http_conn_stream_write(x->conn, parts, n) && x->attempt && !x->is_paused) {
+        x->is_paused = true;
+        attempt_pause(x->attempt);
+    }
+}
+
+/* What the guard has kept goes first. */
+static void send_held(struct exchange *x)
+{
+    struct slice held = slice_of(x->held, x->held_len);
+    x->held_len = 0;
+    if (held.len) {
+        send_gathered(x, &held, 1);
+    }
+}
+
 static void on_keepalive(struct loop_timer *timer)
 {
     struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
@@ -154,6 +186,7 @@ static void on_keepalive(struct loop_timer *timer)
     if (now_ns - x->last_event_ns >= x->conf->keepalive_ns) {
         if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
+            send_held(x);
         }
         struct slice word =
             x->client->keepalive.len ? x->client->keepalive : SLICE(": keep-alive\n\n");
@@ -216,28 +249,6 @@ static bool hold(struct exchange *x, const struct slice *parts, size_t n)
     return true;
 }
 
-static void store_gathered(struct exchange *x, const struct slice *parts, size_t n)
-{
-    for (size_t i = 0; i < n && x->is_storing; i++) {
-        if (x->answer_len + parts[i].len > x->conf->cache_entry_max_bytes ||
-            !answer_append(x, parts[i])) {
-            x->is_storing = false;
-        }
-    }
-}
-
-static void send_gathered(struct exchange *x, const struct slice *parts, size_t n)
-{
-    store_gathered(x, parts, n);
-    if (x->flight) {
-        flight_events(x, parts, n);
-    }
-    if (x->conn && !http_conn_stream_write(x->conn, parts, n) && x->attempt && !x->is_paused) {
-        x->is_paused = true;
-        attempt_pause(x->attempt);
-    }
-}
-
 /* Sends what one read of the provider's answer brought, in one write. */
 static void flush_gather(struct exchange *x)
 {
@@ -252,11 +263,7 @@ static void flush_gather(struct exchange *x)
         begin_stream_reply(x);
         drop_request_body(x);
     }
-    if (x->held_len) {
-        struct slice held = slice_of(x->held, x->held_len);
-        x->held_len = 0;
-        send_gathered(x, &held, 1);
-    }
+    send_held(x);
     send_gathered(x, w->gather, n);
 }
 
@@ -467,7 +474,7 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     if (e != OK && !x->is_terminal_seen) { /* what follows the terminal event does not matter */
         bool is_quoted = e == E_CANCELLED && x->outcome.error.len > 0;
         call_hide_key(x, x->outcome.error);
-        if (has_begun(x)) {
+        if (x->state == EXCHANGE_STREAMING) {
             flush_gather(x); /* whole events that came before */
         }
         drop_gathered(w); /* else nothing was sent: the next target begins anew */
