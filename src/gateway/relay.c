@@ -172,11 +172,15 @@ static void send_gathered(struct exchange *x, const struct slice *parts, size_t 
 /* What the guard has kept goes first. */
 static void send_held(struct exchange *x)
 {
+    if (x->held_cap == 0) {
+        return;
+    }
     struct slice held = slice_of(x->held, x->held_len);
-    x->held_len = 0;
+    x->held_len = x->held_cap = 0;
     if (held.len) {
         send_gathered(x, &held, 1);
     }
+    arena_deinit(&x->held_arena); /* what the kernel did not take was copied */
 }
 
 static void on_keepalive(struct loop_timer *timer)
@@ -220,6 +224,25 @@ static bool has_begun(const struct exchange *x)
     return x->state == EXCHANGE_STREAMING || x->first_byte_ns != 0;
 }
 
+static bool grow_held(struct exchange *x, size_t need)
+{
+    struct arena fresh;
+    size_t cap = size_min(HELD_MAX_BYTES, need * 2);
+    arena_init(&fresh, &x->worker->blocks, (size_t)2 * HELD_MAX_BYTES);
+    char *bigger = arena_alloc(&fresh, cap);
+    if (!bigger) {
+        return false;
+    }
+    if (x->held_len) {
+        memcpy(bigger, x->held, x->held_len);
+    }
+    arena_deinit(&x->held_arena);
+    x->held_arena = fresh;
+    x->held = bigger;
+    x->held_cap = cap;
+    return true;
+}
+
 /* Keeps what was gathered; false: there is no room, and it goes out unguarded. */
 static bool hold(struct exchange *x, const struct slice *parts, size_t n)
 {
@@ -230,17 +253,8 @@ static bool hold(struct exchange *x, const struct slice *parts, size_t n)
     if (more > HELD_MAX_BYTES - x->held_len) {
         return false;
     }
-    if (x->held_len + more > x->held_cap) {
-        size_t cap = size_min(HELD_MAX_BYTES, (x->held_len + more) * 2);
-        char *bigger = arena_alloc(x->arena, cap);
-        if (!bigger) {
-            return false;
-        }
-        if (x->held_len) {
-            memcpy(bigger, x->held, x->held_len);
-        }
-        x->held = bigger;
-        x->held_cap = cap;
+    if (x->held_len + more > x->held_cap && !grow_held(x, x->held_len + more)) {
+        return false;
     }
     for (size_t i = 0; i < n; i++) {
         memcpy(x->held + x->held_len, parts[i].ptr, parts[i].len);
@@ -373,6 +387,7 @@ static enum err open_stream(struct exchange *x)
         .client = x->client,
         .op = x->route->op,
         .hides_usage = x->body.adds_usage,
+        .request = x->ask.neutral,
         .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
         .id = slice_of(x->id_text, ID_TEXT_BYTES),

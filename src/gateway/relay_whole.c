@@ -21,6 +21,7 @@ enum err relay_decode(struct exchange *x, struct slice body, const struct dialec
     if (r->created_unix_s == 0) { /* some providers do not say */
         r->created_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S;
     }
+    r->request = x->ask.neutral;
     r->id = r->id.len ? r->id : slice_of(x->id_text, ID_TEXT_BYTES);
     r->model = r->model.len ? r->model : x->target->model;
     *out = r;

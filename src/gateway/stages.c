@@ -88,6 +88,12 @@ enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault
 
 enum stage_result stage_scanned(struct exchange *x, enum err e, struct fault *f)
 {
+    if (e == OK && x->ask.is_deferred) { /* what it used would be told later, to nobody */
+        e = E_SYNTAX;
+        *f = (struct fault){.kind = FAULT_BAD_REQUEST,
+                            .message = SLICE("'background' is not supported by this gateway."),
+                            .param = SLICE("background")};
+    }
     if (e == OK) {
         x->ask.model = exchange_keep(x, x->ask.model); /* outlives the body, which a stream drops */
         return STAGE_NEXT;
@@ -478,8 +484,21 @@ static enum stage_result count_tokens(struct exchange *x)
     return STAGE_REPLY;
 }
 
+/* What cannot be said in the first target's dialect is the client's to hear. */
+static enum err decode_for_first(struct exchange *x, struct fault *f)
+{
+    bool is_same = dialect_is_same(x->client, x->plan.targets[0].provider->dialect);
+    return is_same || x->raw || x->ask.neutral ? OK
+                                               : x->client->decode_request(x->arena, &x->ask, f);
+}
+
 enum stage_result call_stage(struct exchange *x)
 {
+    struct fault f = {0};
+    enum err e = decode_for_first(x, &f);
+    if (e != OK) {
+        return stage_scanned(x, e, &f);
+    }
     if (x->route->op == CHAT_OP_COUNT_TOKENS) {
         if (!dialect_is_same(x->client, x->plan.targets[0].provider->dialect)) {
             return count_tokens(x);

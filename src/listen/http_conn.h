@@ -24,11 +24,11 @@
 #include "listen/listen.h"
 
 enum {
-    LISTEN_READ_BYTES = 65536,               /* the listener's one read buffer */
-    LISTEN_HEAD_ROOM_BYTES = 8192,           /* a stream's head that waits for the first event */
-    LISTEN_IOV_PARTS = 64,                   /* body parts of one write */
-    LISTEN_OUT_FIRST_BYTES = 1024,           /* an event or two, till the end of a busy turn */
-    LISTEN_KEEP_OUTS = LOOP_EVENTS_PER_TURN, /* blocks of that size, for the next such turn */
+    LISTEN_READ_BYTES = 65536,        /* the listener's one read buffer */
+    LISTEN_HEAD_ROOM_BYTES = 8192,    /* a stream's head that waits for the first event */
+    LISTEN_IOV_PARTS = 64,            /* body parts of one write */
+    LISTEN_OUT_FIRST_BYTES = 1024,    /* an event or two, till the end of a busy turn */
+    LISTEN_KEEP_OUTS = 64,            /* blocks of that size, for the next such turn */
     LISTEN_OUT_MAX_BYTES = 64 << 20,  /* a handler that ignores back-pressure loses its client */
     LISTEN_DISCARD_MAX_BYTES = 65536, /* of an unread body, to keep the connection */
     LISTEN_LINGER_MAX_BYTES = 1 << 20,
