@@ -2,7 +2,8 @@
 
 #include "dialect/stream.h"
 
-static const struct dialect *const providers[] = {&dialect_openai, &dialect_anthropic};
+static const struct dialect *const providers[] = {&dialect_openai, &dialect_anthropic,
+                                                  &dialect_gemini};
 
 const struct dialect *dialect_find(struct slice name)
 {

@@ -84,11 +84,20 @@ enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct ch
                                 struct fault *out_fault);
 enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
+/* What proves that Gemini made the call; empty: nothing does. */
+struct slice openai_call_proof(yyjson_val *call);
+
 /* openai_encode.c */
 enum err openai_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
-/* ,"tool_calls":[...] where there are calls among the parts. */
-void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count);
+/* {"type":"image_url",...} as the next element of a list. */
+void openai_add_image(struct text *t, const struct chat_part *p);
+/* ,"tool_calls":[...] where there are calls among the parts; is_answer: with what proves them, for
+ * the client to hand back. */
+void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count, bool is_answer);
+/* "extra_content":{...}: the proof of a call that Gemini made, in the words of Google's own OpenAI
+ * endpoint; nothing where another made it. */
+void openai_add_call_proof(struct text *t, struct slice signature, struct slice provider);
 
 /* openai_answer.c */
 enum err openai_encode_response(struct arena *a, const struct chat_response *r, const void *extras,

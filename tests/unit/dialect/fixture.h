@@ -45,7 +45,8 @@ static inline size_t fixture_each_in(const char *dir, const char *suffix, fixtur
     return count;
 }
 
-/* All directories but anthropic, which speaks another dialect: the other providers speak OpenAI's.
+/* All directories but anthropic and gemini, which speak dialects of their own: the rest speak
+ * OpenAI's.
  */
 static inline size_t fixture_each(const char *suffix, fixture_fn fn)
 {
@@ -55,7 +56,8 @@ static inline size_t fixture_each(const char *suffix, fixture_fn fn)
     assert_non_null(d);
     while ((entry = readdir(d))) {
         char path[1024];
-        bool is_openai = entry->d_name[0] != '.' && strcmp(entry->d_name, "anthropic") != 0;
+        bool is_openai = entry->d_name[0] != '.' && strcmp(entry->d_name, "anthropic") != 0 &&
+                         strcmp(entry->d_name, "gemini") != 0;
         if (is_openai && entry->d_type == DT_DIR) {
             assert_true(snprintf(path, sizeof(path), "%s/%s", TEST_DATA_DIR, entry->d_name) > 0);
             count += fixture_each_in(path, suffix, fn);
