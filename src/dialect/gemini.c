@@ -244,5 +244,6 @@ const struct dialect dialect_gemini = {
     .read_fault = gemini_read_fault,
     .forward = gemini_forward,
     .observe = gemini_observe,
+    .embedding = &gemini_embedding,
     .events = &events,
 };

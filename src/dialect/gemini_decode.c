@@ -235,7 +235,7 @@ static enum err take_function(struct turns *s, yyjson_val *v, struct chat_tool *
                                         "parametersJsonSchema"};
     yyjson_val *schema = gemini_get(v, "parametersJsonSchema");
     yyjson_val *parameters = json_get(v, "parameters");
-    out->name = json_get_string(v, "name");
+    out->name = gemini_real_name(s->d.arena, json_get_string(v, "name"));
     out->description = json_get_string(v, "description");
     if (!json_is_none(schema)) {
         out->schema = gemini_text_of(&s->d, schema);
@@ -325,7 +325,8 @@ static enum err take_allowed(struct turns *s, yyjson_val *names)
     struct chat_request *r = s->r;
     if (r->tool_choice == CHAT_CHOICE_REQUIRED && yyjson_arr_size(names) == 1) {
         r->tool_choice = CHAT_CHOICE_NAMED;
-        r->tool_choice_name = json_string(yyjson_arr_get_first(names));
+        r->tool_choice_name =
+            gemini_real_name(s->d.arena, json_string(yyjson_arr_get_first(names)));
         return OK;
     }
     if (!yyjson_arr_size(names)) {
@@ -337,7 +338,7 @@ static enum err take_allowed(struct turns *s, yyjson_val *names)
     }
     yyjson_arr_foreach(names, i, max, v)
     {
-        r->allowed_tools[r->allowed_tool_count++] = json_string(v);
+        r->allowed_tools[r->allowed_tool_count++] = gemini_real_name(s->d.arena, json_string(v));
     }
     return OK;
 }

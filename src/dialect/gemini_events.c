@@ -265,9 +265,9 @@ static enum err send_grounding(const struct at *at)
     TEXT_ADD(&t, "{\"groundingMetadata\":");
     text_add(&t, at->lane->grounding);
     TEXT_ADD(&t, "}");
-    enum err e = json_parse(at->d->scratch, text_slice(&t), &candidate, NULL);
-    if (e || t.is_full) {
-        return e ? e : E_NOMEM;
+    enum err e = t.is_full ? E_NOMEM : json_parse(at->d->scratch, text_slice(&t), &candidate, NULL);
+    if (e) {
+        return e;
     }
     struct chat_chunk citations = {.kind = CHAT_CHUNK_CITATION,
                                    .text = gemini_citations(at->d->scratch, candidate, SLICE_NONE)};

@@ -40,6 +40,9 @@ void gemini_add_unknown(struct gemini_decoder *d, struct text *t, yyjson_val *ob
 {
     size_t i, max;
     yyjson_val *key, *v;
+    if (yyjson_obj_size(obj) == 0) {
+        return; /* the walk below takes no NULL */
+    }
     yyjson_obj_foreach(obj, i, max, key, v)
     {
         struct slice name = json_string(key);
@@ -279,6 +282,9 @@ static yyjson_val *subject_of(yyjson_val *v, size_t *out_count)
     size_t i, max;
     yyjson_val *key, *value, *subject = NULL;
     *out_count = 0;
+    if (yyjson_obj_size(v) == 0) {
+        return NULL;
+    }
     yyjson_obj_foreach(v, i, max, key, value)
     {
         if (is_flag(json_string(key)) || yyjson_is_null(value)) {

@@ -150,7 +150,8 @@ static void add_in(struct walk *w, yyjson_val *v, int depth)
     TEXT_ADD(&w->t, "{");
     if (depth == DEPTH_MAX) {
         drop(w, "properties");
-        v = NULL;
+        TEXT_ADD(&w->t, "}");
+        return;
     }
     yyjson_obj_foreach(v, i, max, key, member)
     {

@@ -121,6 +121,9 @@ void openai_render_fault(const struct fault *f, int *out_status, struct text *ou
 void openai_render_stream_fault(const struct fault *f, struct text *out);
 void openai_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out);
 
+/* openai_embed.c */
+extern const struct dialect_embedding openai_embedding;
+
 /* openai_events.c */
 enum err openai_decode_event(struct stream_decoder *decoder, struct slice data);
 

@@ -58,6 +58,14 @@ static enum err send_data(struct dialect_stream *s, struct slice data, unsigned 
     return t.is_full ? E_NOMEM : s->on_bytes(s->ctx, text_slice(&t), flags);
 }
 
+/* The data of the provider's event; scratch holds nothing after it. */
+static enum err relay_element(struct dialect_stream *s, struct slice data, unsigned flags)
+{
+    enum err e = send_data(s, data, flags);
+    arena_reset(&s->scratch);
+    return e;
+}
+
 /* What an encoder writes, one event a call, as the array's next element. */
 static enum err send_element(void *ctx, struct slice event, unsigned flags)
 {
@@ -261,9 +269,7 @@ static HOT enum err relay_unended(struct dialect_stream *s, const struct sse_eve
                                   struct slice data, unsigned flags)
 {
     if (s->o.is_array) {
-        enum err err = send_data(s, data, flags);
-        arena_reset(&s->scratch);
-        return err;
+        return relay_element(s, data, flags);
     }
     enum err err = release(s);
     if (!err && is_finished(s)) {
@@ -300,7 +306,7 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     if (look.is_error) {
         err = release(s);
         return err             ? err
-               : s->o.is_array ? send_data(s, data, STREAM_ERROR)
+               : s->o.is_array ? relay_element(s, data, STREAM_ERROR)
                                : pass_alone(s, e->raw, STREAM_ERROR);
     }
     unsigned flags = look.output_bytes ? STREAM_CONTENT : 0;
