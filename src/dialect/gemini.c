@@ -31,7 +31,10 @@ bool gemini_is(struct slice key, const char *name)
         } else if (is_upper) {
             return false;
         }
-        char want = is_upper ? (char)(*name - 'A' + 'a') : *name;
+        char want = *name;
+        if (is_upper) {
+            want = (char)(want - 'A' + 'a');
+        }
         if (at == key.len || key.ptr[at++] != want) {
             return false;
         }

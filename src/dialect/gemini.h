@@ -114,7 +114,7 @@ bool base64_read(struct arena *a, struct slice text, struct slice *out);
 
 /* gemini_look.c */
 enum err gemini_look(struct slice name, struct slice data, struct event_look *out);
-void gemini_read_usage(struct slice object, struct usage *usage);
+void gemini_read_usage(struct slice object, struct usage *u);
 struct slice gemini_read_error(struct arena *a, struct slice error);
 enum err gemini_observe(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);

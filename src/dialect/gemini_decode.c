@@ -412,7 +412,10 @@ static struct slice lower(struct turns *s, struct slice word)
     struct text t = text_growing(s->d.arena);
     for (size_t i = 0; i < copy.len; i++) {
         char c = copy.ptr[i];
-        text_add_char(&t, c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
+        if (c >= 'A' && c <= 'Z') {
+            c = (char)(c - 'A' + 'a');
+        }
+        text_add_char(&t, c);
     }
     s->d.failed = copy.ptr && !t.is_full ? s->d.failed : E_NOMEM;
     return text_slice(&t);

@@ -10,6 +10,7 @@
 #include "dialect/write.h"
 
 enum { LOOKS_MAX = 10000000, CALLS_ORDERED_MAX = 128 };
+#define ANY_PLACE SIZE_MAX
 
 void gemini_drop(struct gemini_writer *w, const char *name)
 {
@@ -308,7 +309,7 @@ static void add_response(struct gemini_writer *w, const struct chat_part *result
             text_add(&joined, p->text);
         }
     }
-    struct slice text = slice_trim(text_slice(&joined));
+    struct slice text = joined.ptr ? slice_trim(text_slice(&joined)) : SLICE_NONE;
     text_add_json_key(&w->t, "response");
     if (!result->is_error && is_response(text)) {
         text_add(&w->t, text);
@@ -404,20 +405,34 @@ static size_t place_of(const struct chat_message *calls, const struct chat_part 
     return size_min(k, CALLS_ORDERED_MAX);
 }
 
-/* Results in the order of the calls that they answer. */
+/* Those results of a message that answer the call at that place; ANY_PLACE: all of them. */
+static void add_results_at(struct gemini_writer *w, const struct chat_message *calls, size_t place,
+                           size_t message)
+{
+    const struct chat_message *m = &w->r->messages[message];
+    for (size_t k = 0; k < m->part_count && m->role == CHAT_TOOL; k++) {
+        const struct chat_part *p = &m->parts[k];
+        if (p->kind == CHAT_TOOL_RESULT && (place == ANY_PLACE || place_of(calls, p) == place)) {
+            add_result(w, message, p);
+        }
+    }
+}
+
+/* Results in the order of the calls that they answer; more than anybody has called come as they
+ * are, so that nobody can make the gateway search for long. */
 static void add_results(struct gemini_writer *w, size_t calls, size_t from, size_t to)
 {
     const struct chat_message *c = &w->r->messages[calls];
-    size_t last = size_min(c->part_count, CALLS_ORDERED_MAX);
-    for (size_t place = 0; place <= last; place++) {
+    size_t last = size_min(c->part_count, CALLS_ORDERED_MAX), results = 0;
+    for (size_t i = from; i < to; i++) {
+        results += w->r->messages[i].part_count;
+    }
+    for (size_t i = from; i < to && results > CALLS_ORDERED_MAX; i++) {
+        add_results_at(w, c, ANY_PLACE, i);
+    }
+    for (size_t place = 0; place <= last && results <= CALLS_ORDERED_MAX; place++) {
         for (size_t i = from; i < to; i++) {
-            const struct chat_message *m = &w->r->messages[i];
-            for (size_t k = 0; k < m->part_count && m->role == CHAT_TOOL; k++) {
-                const struct chat_part *p = &m->parts[k];
-                if (p->kind == CHAT_TOOL_RESULT && place_of(c, p) == place) {
-                    add_result(w, i, p);
-                }
-            }
+            add_results_at(w, c, place, i);
         }
     }
 }

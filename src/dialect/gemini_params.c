@@ -239,40 +239,61 @@ static struct slice effort_of_budget(int64_t budget)
     return budget <= 1024 ? SLICE("low") : budget <= 8192 ? SLICE("medium") : SLICE("high");
 }
 
-/* Budget or level, never both; a model that cannot stop thinking thinks as little as it may. */
+/* What the client asked for. */
+struct thought {
+    struct slice effort;
+    int64_t budget;
+    bool is_told, is_off;
+};
+
+static struct thought plan_thought(const struct chat_request *r, const struct dialect_profile *p)
+{
+    struct thought t = {.effort = r->reasoning_effort};
+    t.is_off = r->thinking == CHAT_THINKING_OFF ||
+               (slice_eq(t.effort, SLICE("none")) && r->thinking <= CHAT_THINKING_UNSAID);
+    t.budget = t.is_off ? 0 : budget_of_effort(t.effort);
+    t.is_told = t.effort.len || t.is_off;
+    if (r->thinking == CHAT_THINKING_BUDGET && slice_to_i64(r->thinking_budget.text, &t.budget)) {
+        t.is_told = true;
+        t.effort = t.effort.len ? t.effort : effort_of_budget(t.budget);
+    } else if (r->thinking == CHAT_THINKING_ADAPTIVE && !t.effort.len) {
+        t.budget = -1;
+        t.is_told = !p->takes_thinking_level; /* its own way is what it does */
+    }
+    return t;
+}
+
+/* A model that cannot stop thinking thinks as little as it may. */
+static void add_budget(struct gemini_writer *w, int64_t budget)
+{
+    bool is_least = budget == 0 && w->o->profile->refuses_thinking_off;
+    if (is_least) {
+        gemini_drop(w, "thinking");
+    }
+    write_count(&w->t, "thinkingBudget", is_least ? 128 : budget);
+}
+
+/* Budget or level, never both. */
 static void add_thought(struct gemini_writer *w)
 {
     const struct dialect_profile *p = w->o->profile;
     const struct chat_request *r = w->r;
-    struct slice effort = r->reasoning_effort;
-    bool is_off = r->thinking == CHAT_THINKING_OFF ||
-                  (slice_eq(effort, SLICE("none")) && r->thinking <= CHAT_THINKING_UNSAID);
-    int64_t budget = is_off ? 0 : budget_of_effort(effort);
-    bool is_told = effort.len || is_off;
-    if (r->thinking == CHAT_THINKING_BUDGET && slice_to_i64(r->thinking_budget.text, &budget)) {
-        is_told = true;
-        effort = effort.len ? effort : effort_of_budget(budget);
-    } else if (r->thinking == CHAT_THINKING_ADAPTIVE && !effort.len) {
-        budget = -1;
-        is_told = !p->takes_thinking_level; /* its own way is what it does */
-    }
-    if (p->takes_thinking_level && is_told) {
-        write_string(&w->t, "thinkingLevel", level_of(p, is_off ? SLICE("none") : effort));
-    } else if (p->takes_thinking_budget && is_told) {
-        bool is_least = budget == 0 && p->refuses_thinking_off;
-        if (is_least) {
-            gemini_drop(w, "thinking");
-        }
-        write_count(&w->t, "thinkingBudget", is_least ? 128 : budget);
-    } else if (is_told && !is_off) {
-        gemini_drop(w, effort.len && r->thinking <= CHAT_THINKING_UNSAID ? "reasoning_effort"
-                                                                         : "thinking");
-    }
+    const struct thought t = plan_thought(r, p);
     bool can_think = p->takes_thinking_level || p->takes_thinking_budget;
     bool wants_thoughts = slice_eq(r->thinking_display, SLICE("summarized")) ||
-                          (!r->thinking_display.len && is_told && !is_off);
+                          (!r->thinking_display.len && t.is_told && !t.is_off);
+    if (t.is_told && p->takes_thinking_level) {
+        write_string(&w->t, "thinkingLevel", level_of(p, t.is_off ? SLICE("none") : t.effort));
+    } else if (t.is_told && p->takes_thinking_budget) {
+        add_budget(w, t.budget);
+    } else if (t.is_told && !t.is_off) {
+        bool is_effort = t.effort.len && r->thinking <= CHAT_THINKING_UNSAID;
+        gemini_drop(w, is_effort ? "reasoning_effort" : "thinking");
+    }
     if (can_think && (wants_thoughts || r->thinking_display.len)) {
         write_bool(&w->t, "includeThoughts", wants_thoughts);
+    } else if (r->thinking_display.len) {
+        gemini_drop(w, "thinking.display");
     }
 }
 

@@ -45,14 +45,14 @@ static bool next_step(struct slice *rest, struct step *out)
         return len > 0;
     }
     bool is_quoted = s.len > 3 && (s.ptr[1] == '\'' || s.ptr[1] == '"');
-    const char end[2] = {is_quoted ? s.ptr[1] : ']', ']'};
+    struct slice end = !is_quoted ? SLICE("]") : s.ptr[1] == '\'' ? SLICE("']") : SLICE("\"]");
     size_t from = is_quoted ? 2 : 1;
-    size_t len = slice_search(slice_from(s, from), slice_of(end, is_quoted ? 2 : 1));
+    size_t len = slice_search(slice_from(s, from), end);
     if (s.ptr[0] != '[' || from + len >= s.len) {
         return false;
     }
     struct slice inside = slice_of(s.ptr + from, len);
-    *rest = slice_from(s, from + len + (is_quoted ? 2 : 1));
+    *rest = slice_from(s, from + len + end.len);
     if (is_quoted) {
         out->name = inside;
         return true;

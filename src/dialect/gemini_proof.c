@@ -2,6 +2,10 @@
  * makers, and names of functions that the API would refuse. */
 #include "dialect/gemini.h"
 
+#include <assert.h>
+
+enum { PADDING = 64 }; /* its place in the alphabet of base64 */
+
 /* Before the maker's name in an envelope; before a name that was changed. */
 static const struct slice envelope = SLICE_INIT("llm-gateway:"), changed = SLICE_INIT("x_gw_");
 
@@ -11,14 +15,16 @@ static const struct slice envelope = SLICE_INIT("llm-gateway:"), changed = SLICE
 void base64_add(struct text *t, struct slice bytes)
 {
     static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    assert(bytes.ptr || bytes.len == 0);
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
         uint32_t v = (uint32_t)(unsigned char)bytes.ptr[i] << 16;
         v |= n > 1 ? (uint32_t)(unsigned char)bytes.ptr[i + 1] << 8 : 0;
         v |= n > 2 ? (uint32_t)(unsigned char)bytes.ptr[i + 2] : 0;
         const char four[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63],
-                              n > 1 ? alphabet[v >> 6 & 63] : '=', n > 2 ? alphabet[v & 63] : '='};
+                              alphabet[n > 1 ? v >> 6 & 63 : PADDING],
+                              alphabet[n > 2 ? v & 63 : PADDING]};
         text_add(t, slice_of(four, sizeof(four)));
     }
 }
