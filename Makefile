@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: all ranks deps run test unit behaviour check format tidy layers docs asan tsan fuzz bench clean help
+.PHONY: all ranks deps run test unit behaviour compatibility check format tidy layers docs asan tsan fuzz bench clean help
 JOBS := $(shell nproc)
 T ?=
 SECONDS_EACH ?= 20
@@ -36,6 +36,8 @@ behaviour: deps all ## the binary against the simulator, with the official SDK (
 check: deps-run deps-check layers format tidy ## format, tidy, layers, sizes, docs, cppcheck
 layers:
 	@tools/check_layers.py && tools/check_sizes.py && tools/gen_docs.py --check
+compatibility: deps all ## run the matrix of dialects and write docs/COMPATIBILITY.md
+	@tools/compatibility.mjs build/release
 docs: all ## write docs/config.md, errors.md and metrics.md from their tables
 	@tools/gen_docs.py
 format: ## fails when clang-format would change a file

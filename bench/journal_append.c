@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         .workers = 1,
         .segment_bytes = 8 << 20,
         .segments_max = 64,
-        .drain_interval_ns = 50 * NS_PER_MS,
+        .drain_interval_ns = 100 * NS_PER_MS,
         .sync_interval_ns = 100 * NS_PER_MS,
         .is_mmap = true,
     };

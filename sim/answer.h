@@ -19,7 +19,10 @@ struct content {
     int64_t status;
     const char *type; /* content type, static or owned by the behaviour */
     bool is_stream;
-    struct buf headers; /* whole lines */
+    bool told_retry;       /* the body says when to come again, no header does */
+    bool is_array;         /* a stream that is one JSON array in pieces */
+    const char *id_header; /* the line of the request's id before the id; NULL: x-request-id */
+    struct buf headers;    /* whole lines */
     struct buf bytes;
     size_t *ends;
     size_t piece_n;

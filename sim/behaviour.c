@@ -131,21 +131,65 @@ bool behaviour_set(struct behaviour *b, struct str name, struct str value)
     return false;
 }
 
+/* Where a JSON value that begins with s is closed; 0 when it is not. */
+static size_t json_length(struct str s)
+{
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        if (quoted) {
+            i += c == '\\' ? 1 : 0;
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+bool behaviour_next(struct str *rest, struct str *out_name, struct str *out_value)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    const char *end = rest->ptr + rest->len;
+    const char *semi = memchr(rest->ptr, ';', rest->len);
+    const char *stop = semi != NULL ? semi : end;
+    const char *eq = memchr(rest->ptr, '=', (size_t)(stop - rest->ptr));
+    *out_name = (struct str){rest->ptr, (size_t)((eq != NULL ? eq : stop) - rest->ptr)};
+    *out_value = STR("");
+    if (eq != NULL) {
+        struct str value = {eq + 1, (size_t)(end - eq) - 1};
+        bool json = value.len > 0 && (value.ptr[0] == '{' || value.ptr[0] == '[');
+        size_t closed = json ? json_length(value) : 0;
+        const char *after = value.ptr + closed;
+        if (closed > 0 && (after == end || *after == ';')) {
+            stop = after;
+        }
+        *out_value = (struct str){value.ptr, (size_t)(stop - value.ptr)};
+    }
+    stop += stop < end ? 1 : 0; /* the semicolon */
+    *rest = (struct str){stop, (size_t)(end - stop)};
+    return true;
+}
+
 bool behaviour_of_model(struct behaviour *b, struct str model, struct str *out_base,
                         struct str *out_bad)
 {
-    const char *end = model.ptr + model.len;
     const char *semi = memchr(model.ptr, ';', model.len);
-    *out_base = (struct str){model.ptr, semi != NULL ? (size_t)(semi - model.ptr) : model.len};
-    while (semi != NULL) {
-        const char *from = semi + 1;
-        semi = memchr(from, ';', (size_t)(end - from));
-        struct str part = {from, (size_t)((semi != NULL ? semi : end) - from)};
-        const char *eq = memchr(part.ptr, '=', part.len);
-        struct str name = {part.ptr, eq != NULL ? (size_t)(eq - part.ptr) : part.len};
-        struct str value = {eq != NULL ? eq + 1 : "", eq != NULL ? part.len - name.len - 1 : 0};
-        if (part.len > 0 && !behaviour_set(b, name, value)) {
-            *out_bad = part;
+    size_t base = semi != NULL ? (size_t)(semi - model.ptr) : model.len;
+    struct str rest = {model.ptr + base, model.len - base};
+    struct str name;
+    struct str value;
+    *out_base = (struct str){model.ptr, base};
+    while (behaviour_next(&rest, &name, &value)) {
+        if (name.len > 0 && !behaviour_set(b, name, value)) {
+            *out_bad = name;
             return false;
         }
     }

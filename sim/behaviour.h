@@ -34,6 +34,9 @@ struct behaviour {
     char *malformed;
     char *usage;
     char *stale_next;
+    char *tool;
+    char *args;
+    char *reasoning;
     int64_t delay_ns;
     int64_t body_delay_ns;
     int64_t rate_ns;
@@ -44,7 +47,9 @@ struct behaviour {
     int64_t prompt_tokens;
     int64_t completion_tokens;
     int64_t cached_tokens;
+    int64_t cache_write_tokens;
     int64_t reasoning_tokens;
+    int64_t calls;
     int64_t error_at;
     int64_t comments;
     int64_t interim;
@@ -73,6 +78,10 @@ void behaviour_deinit(struct behaviour *b);
 
 /* False when there is no such directive or its value does not parse. */
 bool behaviour_set(struct behaviour *b, struct str name, struct str value);
+
+/* Takes the next directive off "directive;directive"; false at the end. A value that begins with a
+ * brace or bracket and is closed goes to where it is closed, so that JSON may hold semicolons. */
+bool behaviour_next(struct str *rest, struct str *out_name, struct str *out_value);
 
 /* Splits "base;directive;directive" and applies the directives. out_base is borrowed from model; on
  * false out_bad names the directive that was not understood. */

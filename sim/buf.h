@@ -35,6 +35,7 @@ void buf_str(struct buf *b, const char *s);
 void buf_put(struct buf *b, struct str s);
 void buf_repeat(struct buf *b, char c, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_json(struct buf *b, struct str s); /* s as a JSON string, quotes included */
 void buf_base64(struct buf *b, const void *ptr, size_t len);
 void buf_drop(struct buf *b, size_t n); /* the first n bytes go */

@@ -1,12 +1,12 @@
 #include "chat.h"
 
-#include "schema.h"
+#include "reply.h"
+#include "trouble.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { ECHO_MAX_BYTES = 1000, CHOICES_MAX = 16, ARGUMENT_PIECE_BYTES = 8, FILLER_BYTES = 1024 };
+enum { CHOICES_MAX = 16 };
 
 struct shape { /* what differs between the two endpoints */
     const char *id_prefix;
@@ -19,286 +19,73 @@ static const struct shape chat_shape = {"chatcmpl-", "chat.completion", "chat.co
                                         true};
 static const struct shape text_shape = {"cmpl-", "text_completion", "text_completion", false};
 
-/* What is said: pieces of text are tokens, pieces of arguments are the fragments of a tool call. */
-struct reply {
+/* One answer of one or more equal choices. */
+struct said {
     const struct ask *ask;
     const struct shape *shape;
-    struct content text;
-    struct content arguments;
-    struct str tool; /* name of the function called; empty: none */
+    struct reply reply;
     const char *finish;
-    int64_t prompt_tokens;
     int64_t completion_tokens;
     int64_t choices;
 };
 
-struct str json_str(yyjson_val *v)
-{
-    const char *s = yyjson_get_str(v);
-    return s != NULL ? (struct str){s, yyjson_get_len(v)} : STR("");
-}
+static const char filter_results[] =
+    "{\"hate\":{\"filtered\":false,\"severity\":\"safe\"},\"self_harm\":{\"filtered\":false,"
+    "\"severity\":\"safe\"},\"sexual\":{\"filtered\":false,\"severity\":\"safe\"},\"violence\":{"
+    "\"filtered\":false,\"severity\":\"safe\"}}";
 
-void content_error(struct content *c, int64_t status, const char *message, const char *param,
-                   const char *code)
-{
-    const char *type = status == 429   ? "requests"
-                       : status >= 500 ? "server_error"
-                       : status == 401 ? "authentication_error"
-                                       : "invalid_request_error";
-    if (code != NULL && strcmp(code, "insufficient_quota") == 0) {
-        type = code;
-    }
-    c->status = status;
-    c->bytes.len = 0;
-    buf_str(&c->bytes, "{\"error\":{\"message\":");
-    buf_json(&c->bytes, (struct str){message, strlen(message)});
-    buf_printf(&c->bytes, ",\"type\":\"%s\",\"param\":", type);
-    if (param != NULL) {
-        buf_json(&c->bytes, (struct str){param, strlen(param)});
-    } else {
-        buf_str(&c->bytes, "null");
-    }
-    buf_str(&c->bytes, ",\"code\":");
-    if (code != NULL) {
-        buf_json(&c->bytes, (struct str){code, strlen(code)});
-    } else {
-        buf_str(&c->bytes, "null");
-    }
-    buf_str(&c->bytes, "}}");
-    content_document(c, "application/json");
-}
-
-void content_event(struct content *c, const struct behaviour *b, struct str json)
-{
-    const char *eol = b->crlf ? "\r\n" : "\n";
-    if (b->comments > 0 && c->piece_n % (size_t)b->comments == 0) {
-        buf_printf(&c->bytes, ": keep-alive%s%s", eol, eol);
-    }
-    buf_str(&c->bytes, b->nospace ? "data:" : "data: ");
-    buf_put(&c->bytes, json);
-    buf_str(&c->bytes, eol);
-    buf_str(&c->bytes, eol);
-    content_end_piece(c);
-}
-
-int64_t count_words(struct str s)
-{
-    int64_t n = 0;
-    bool inside = false;
-    for (size_t i = 0; i < s.len; i++) {
-        bool space = s.ptr[i] == ' ' || s.ptr[i] == '\n' || s.ptr[i] == '\t';
-        n += !space && !inside ? 1 : 0;
-        inside = !space;
-    }
-    return n;
-}
-
-/* The text of a message's content: a string, or the text parts of a list. */
-static void take_text(struct buf *out, yyjson_val *content)
-{
-    if (yyjson_is_str(content)) {
-        buf_put(out, json_str(content));
-        return;
-    }
-    size_t i;
-    size_t n;
-    yyjson_val *part;
-    yyjson_arr_foreach(content, i, n, part)
-    {
-        if (yyjson_is_str(part)) {
-            buf_put(out, json_str(part));
-        } else {
-            buf_put(out, json_str(yyjson_obj_get(part, "text")));
-        }
-    }
-}
-
-static struct str clip(struct str s)
-{
-    if (s.len > ECHO_MAX_BYTES) {
-        s.len = ECHO_MAX_BYTES;
-        while (s.len > 0 && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80) {
-            s.len--;
-        }
-    }
-    return s;
-}
-
-/* The text to answer, and the prompt's words as its tokens. out_role is the last message's. */
-static void read_prompt(struct reply *r, struct buf *last, struct str *out_role)
-{
-    yyjson_val *root = r->ask->root;
-    *out_role = STR("user");
-    if (!r->shape->is_chat) {
-        take_text(last, yyjson_obj_get(root, "prompt"));
-        r->prompt_tokens = count_words(buf_view(last));
-        return;
-    }
-    size_t i;
-    size_t n;
-    yyjson_val *message;
-    struct buf text = {0};
-    yyjson_arr_foreach(yyjson_obj_get(root, "messages"), i, n, message)
-    {
-        text.len = 0;
-        take_text(&text, yyjson_obj_get(message, "content"));
-        r->prompt_tokens += 3 + count_words(buf_view(&text));
-        struct str role = json_str(yyjson_obj_get(message, "role"));
-        if (str_is(role, "user") || str_is(role, "tool")) {
-            last->len = 0;
-            buf_put(last, buf_view(&text));
-        }
-        *out_role = role;
-    }
-    buf_free(&text);
-}
-
-static void tokens_of_words(struct content *tokens, struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        buf_add(&tokens->bytes, s.ptr + i, 1);
-        if (s.ptr[i] == ' ' || i + 1 == s.len) {
-            content_end_piece(tokens);
-        }
-    }
-}
-
-static void tokens_of_count(struct content *tokens, int64_t count, int64_t bytes)
-{
-    size_t each = bytes > 0 ? (size_t)bytes : 6;
-    for (int64_t i = 0; i < count; i++) {
-        buf_repeat(&tokens->bytes, (char)('a' + i % 26), each > 1 ? each - 1 : 1);
-        buf_repeat(&tokens->bytes, ' ', each > 1 ? 1 : 0);
-        content_end_piece(tokens);
-    }
-}
-
-static void pad(struct content *tokens, int64_t size)
-{
-    while ((int64_t)tokens->bytes.len < size) {
-        buf_repeat(&tokens->bytes, 'x', FILLER_BYTES - 1);
-        buf_repeat(&tokens->bytes, ' ', 1);
-        content_end_piece(tokens);
-    }
-}
-
-/* The schema of response_format, when there is one. */
-static bool wants_json(struct reply *r, yyjson_val **out_schema)
-{
-    yyjson_val *format = yyjson_obj_get(r->ask->root, "response_format");
-    struct str type = json_str(yyjson_obj_get(format, "type"));
-    *out_schema = yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema");
-    return str_is(type, "json_object") || str_is(type, "json_schema");
-}
-
-static void say(struct reply *r, struct str asked, bool from_tool)
-{
-    const struct behaviour *b = &r->ask->b;
-    struct buf text = {0};
-    yyjson_val *schema = NULL;
-    if (b->content != NULL) {
-        buf_str(&text, b->content);
-    } else if (b->tokens >= 0) {
-        tokens_of_count(&r->text, b->tokens, b->token_bytes);
-    } else if (wants_json(r, &schema)) {
-        if (schema != NULL) {
-            schema_sample(&text, schema, asked);
-        } else {
-            buf_str(&text, "{\"answer\": ");
-            buf_json(&text, asked);
-            buf_str(&text, "}");
-        }
-    } else {
-        buf_str(&text, from_tool ? "The tool said: " : "You said: ");
-        buf_put(&text, asked);
-    }
-    tokens_of_words(&r->text, buf_view(&text));
-    buf_free(&text);
-    pad(&r->text, b->size);
-}
-
-/* The function to call: the named one, else the first; NULL when there is none or it is forbidden.
- */
-static yyjson_val *pick_tool(const struct ask *a, bool *out_named)
-{
-    yyjson_val *tools = yyjson_obj_get(a->root, "tools");
-    yyjson_val *choice = yyjson_obj_get(a->root, "tool_choice");
-    struct str wanted = json_str(yyjson_obj_get(yyjson_obj_get(choice, "function"), "name"));
-    *out_named = wanted.len > 0;
-    if (str_is(json_str(choice), "none")) {
-        return NULL;
-    }
-    size_t i;
-    size_t n;
-    yyjson_val *tool;
-    yyjson_arr_foreach(tools, i, n, tool)
-    {
-        yyjson_val *function = yyjson_obj_get(tool, "function");
-        struct str name = json_str(yyjson_obj_get(function, "name"));
-        bool same = wanted.len == name.len && memcmp(wanted.ptr, name.ptr, name.len) == 0;
-        if (name.len > 0 && (!*out_named || same)) {
-            return function;
-        }
-    }
-    return NULL;
-}
-
-static void call_tool(struct reply *r, yyjson_val *function, bool named, struct str asked)
-{
-    struct buf json = {0};
-    schema_sample(&json, yyjson_obj_get(function, "parameters"), asked);
-    for (size_t at = 0; at < json.len; at += ARGUMENT_PIECE_BYTES) {
-        size_t left = json.len - at;
-        buf_add(&r->arguments.bytes, json.ptr + at,
-                left < ARGUMENT_PIECE_BYTES ? left : ARGUMENT_PIECE_BYTES);
-        content_end_piece(&r->arguments);
-    }
-    buf_free(&json);
-    r->tool = json_str(yyjson_obj_get(function, "name"));
-    r->finish =
-        named ? "stop" : "tool_calls"; /* a named choice finishes with stop, as OpenAI's does */
-}
-
-static void limit_tokens(struct reply *r)
+static void read_limits(struct prompt *p, yyjson_val *root)
 {
     static const char *const names[] = {"max_tokens", "max_completion_tokens"};
     for (size_t i = 0; i < 2; i++) {
-        yyjson_val *v = yyjson_obj_get(r->ask->root, names[i]);
-        if (yyjson_is_uint(v) && yyjson_get_uint(v) < r->text.piece_n) {
-            r->text.piece_n = (size_t)yyjson_get_uint(v);
-            r->text.bytes.len = r->text.piece_n > 0 ? r->text.ends[r->text.piece_n - 1] : 0;
-            r->finish = "length";
+        yyjson_val *v = yyjson_obj_get(root, names[i]);
+        int64_t n = yyjson_is_uint(v) ? (int64_t)yyjson_get_uint(v) : -1;
+        p->max_tokens = n >= 0 && (p->max_tokens < 0 || n < p->max_tokens) ? n : p->max_tokens;
+    }
+}
+
+void chat_read(struct prompt *p, const struct ask *a)
+{
+    yyjson_val *format = yyjson_obj_get(a->root, "response_format");
+    yyjson_val *choice = yyjson_obj_get(a->root, "tool_choice");
+    size_t i;
+    size_t n;
+    yyjson_val *v;
+    yyjson_arr_foreach(yyjson_obj_get(a->root, "messages"), i, n, v)
+    {
+        struct str role = json_member(v, "role");
+        yyjson_val *content = yyjson_obj_get(v, "content");
+        prompt_turn(p, str_is(role, "user") || str_is(role, "tool"));
+        if (str_is(role, "tool")) {
+            prompt_result(p, content);
+        } else {
+            prompt_content(p, content);
         }
     }
-}
-
-static void make_reply(struct reply *r)
-{
-    const struct behaviour *b = &r->ask->b;
-    struct buf last = {0};
-    struct str role;
-    read_prompt(r, &last, &role);
-    struct str asked = clip(buf_view(&last));
-    bool from_tool = str_is(role, "tool");
-    bool named = false;
-    yyjson_val *function = from_tool || b->tokens >= 0 ? NULL : pick_tool(r->ask, &named);
-    r->finish = "stop";
-    if (function != NULL) {
-        call_tool(r, function, named, asked);
-    } else {
-        say(r, asked, from_tool);
-        limit_tokens(r);
+    yyjson_arr_foreach(yyjson_obj_get(a->root, "tools"), i, n, v)
+    {
+        yyjson_val *function = yyjson_obj_get(v, "function");
+        prompt_tool(p, (struct tool){json_member(function, "name"),
+                                     yyjson_obj_get(function, "parameters"), false});
     }
-    buf_free(&last);
-    int64_t n = yyjson_get_sint(yyjson_obj_get(r->ask->root, "n"));
-    r->choices = n < 1 ? 1 : n > CHOICES_MAX ? CHOICES_MAX : n;
-    r->completion_tokens = (int64_t)(r->text.piece_n + r->arguments.piece_n) * r->choices;
-    r->finish = b->finish != NULL ? b->finish : r->finish;
-    r->prompt_tokens = b->prompt_tokens >= 0 ? b->prompt_tokens : r->prompt_tokens;
-    r->completion_tokens = b->completion_tokens >= 0 ? b->completion_tokens : r->completion_tokens;
+    p->wanted = json_member(yyjson_obj_get(choice, "function"), "name");
+    p->no_tools = str_is(json_str(choice), "none");
+    p->must_call = str_is(json_str(choice), "required");
+    struct str type = json_member(format, "type");
+    p->schema = yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema");
+    p->wants_json = str_is(type, "json_object") || str_is(type, "json_schema");
+    read_limits(p, a->root);
 }
 
-static void put_usage(struct buf *out, const struct reply *r, int64_t completion)
+void text_read(struct prompt *p, const struct ask *a)
+{
+    prompt_turn(p, true);
+    p->tokens = 0; /* only words count here */
+    prompt_content(p, yyjson_obj_get(a->root, "prompt"));
+    read_limits(p, a->root);
+}
+
+static void put_usage(struct buf *out, const struct said *r, int64_t completion)
 {
     const struct behaviour *b = &r->ask->b;
     buf_printf(out,
@@ -306,17 +93,16 @@ static void put_usage(struct buf *out, const struct reply *r, int64_t completion
                ",\"total_tokens\":%" PRId64 ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRId64
                ",\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":%" PRId64
                ",\"audio_tokens\":0}}",
-               r->prompt_tokens, completion, r->prompt_tokens + completion,
-               b->cached_tokens > 0 ? b->cached_tokens : 0,
-               b->reasoning_tokens > 0 ? b->reasoning_tokens : 0);
+               r->reply.prompt_tokens, completion, r->reply.prompt_tokens + completion,
+               b->cached_tokens > 0 ? b->cached_tokens : 0, r->reply.thought_tokens);
 }
 
-static bool usage_is(const struct reply *r, const char *mode)
+static bool usage_is(const struct said *r, const char *mode)
 {
-    return behaviour_is(r->ask->b.usage, mode);
+    return reply_usage_is(&r->reply, mode);
 }
 
-static void put_open(struct buf *out, const struct reply *r, const char *object)
+static void put_open(struct buf *out, const struct said *r, const char *object)
 {
     buf_printf(out,
                "{\"id\":\"%s%016" PRIx64 "\",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":",
@@ -325,43 +111,75 @@ static void put_open(struct buf *out, const struct reply *r, const char *object)
     buf_str(out, ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_sim\",\"choices\":[");
 }
 
-static void put_tool_calls(struct buf *out, const struct reply *r, bool indexed,
-                           struct str arguments)
+/* Call i as a whole, or as it opens in a stream. */
+static void put_tool_call(struct buf *out, const struct said *r, size_t i, bool opens)
 {
-    buf_printf(out, "\"tool_calls\":[{%s\"id\":\"call_%016" PRIx64 "\",\"type\":\"function\"",
-               indexed ? "\"index\":0," : "", r->ask->id);
+    const struct call *call = &r->reply.calls[i];
+    buf_str(out, "{");
+    if (opens) {
+        buf_printf(out, "\"index\":%zu,", i);
+    }
+    buf_printf(out, "\"id\":\"call_%016" PRIx64 "\",\"type\":\"function\"", r->ask->id + i);
     buf_str(out, ",\"function\":{\"name\":");
-    buf_json(out, r->tool);
+    buf_json(out, call->tool->name);
     buf_str(out, ",\"arguments\":");
-    buf_json(out, arguments);
-    buf_str(out, "}}]");
+    buf_json(out, opens ? STR("") : buf_view(&call->arguments.bytes));
+    buf_str(out, "}}");
 }
 
-static void put_choice(struct buf *out, const struct reply *r, int64_t index)
+static void put_message(struct buf *out, const struct said *r)
+{
+    const struct reply *reply = &r->reply;
+    buf_str(out, "\"message\":{\"role\":\"assistant\",\"content\":");
+    if (reply_has_text(reply)) {
+        buf_json(out, buf_view(&reply->text.bytes));
+    } else {
+        buf_str(out, "null");
+    }
+    if (reply->thoughts.piece_n > 0) {
+        buf_str(out, ",\"reasoning_content\":");
+        buf_json(out, buf_view(&reply->thoughts.bytes));
+    }
+    for (size_t i = 0; i < reply->call_n; i++) {
+        buf_str(out, i > 0 ? "," : ",\"tool_calls\":[");
+        put_tool_call(out, r, i, false);
+    }
+    buf_str(out, reply->call_n > 0 ? "]" : "");
+    buf_str(out, ",\"refusal\":null,\"annotations\":[]}");
+}
+
+static void put_choice(struct buf *out, const struct said *r, int64_t index)
 {
     buf_printf(out, "%s{\"index\":%" PRId64 ",", index > 0 ? "," : "", index);
-    if (!r->shape->is_chat) {
-        buf_str(out, "\"text\":");
-        buf_json(out, buf_view(&r->text.bytes));
-    } else if (r->tool.len > 0) {
-        buf_str(out, "\"message\":{\"role\":\"assistant\",\"content\":null,");
-        put_tool_calls(out, r, false, buf_view(&r->arguments.bytes));
-        buf_str(out, ",\"refusal\":null,\"annotations\":[]}");
+    if (r->shape->is_chat) {
+        put_message(out, r);
     } else {
-        buf_str(out, "\"message\":{\"role\":\"assistant\",\"content\":");
-        buf_json(out, buf_view(&r->text.bytes));
-        buf_str(out, ",\"refusal\":null,\"annotations\":[]}");
+        buf_str(out, "\"text\":");
+        buf_json(out, buf_view(&r->reply.text.bytes));
+    }
+    if (r->ask->dialect == AZURE) {
+        buf_printf(out, ",\"content_filter_results\":%s", filter_results);
     }
     buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}", r->finish);
 }
 
-static void write_document(struct content *c, const struct reply *r)
+static void put_prompt_filter(struct buf *out)
+{
+    buf_printf(out,
+               ",\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":%s}]",
+               filter_results);
+}
+
+static void write_document(struct content *c, const struct said *r)
 {
     put_open(&c->bytes, r, r->shape->object);
     for (int64_t i = 0; i < r->choices; i++) {
         put_choice(&c->bytes, r, i);
     }
     buf_str(&c->bytes, "]");
+    if (r->ask->dialect == AZURE) {
+        put_prompt_filter(&c->bytes);
+    }
     if (!usage_is(r, "none")) {
         buf_str(&c->bytes, ",\"usage\":");
         put_usage(&c->bytes, r, r->completion_tokens);
@@ -371,7 +189,7 @@ static void write_document(struct content *c, const struct reply *r)
 }
 
 /* One chunk with one choice. member is the delta's or choice's inside; last closes the choice. */
-static void write_chunk(struct content *c, const struct reply *r, int64_t index, struct str member,
+static void write_chunk(struct content *c, const struct said *r, int64_t index, struct str member,
                         bool last)
 {
     struct buf json = {0};
@@ -393,51 +211,93 @@ static void write_chunk(struct content *c, const struct reply *r, int64_t index,
         buf_str(&json, ",\"usage\":null");
     }
     buf_str(&json, "}");
-    content_event(c, &r->ask->b, buf_view(&json));
+    content_event(c, &r->ask->b, NULL, buf_view(&json));
     buf_free(&json);
 }
 
-static void write_opening(struct content *c, const struct reply *r)
+/* The same delta for every choice. */
+static void write_chunks(struct content *c, const struct said *r, const struct buf *member)
+{
+    for (int64_t k = 0; k < r->choices; k++) {
+        write_chunk(c, r, k, buf_view(member), false);
+    }
+}
+
+/* Azure's first chunk says what its filter thinks of the prompt, and nothing else. */
+static void write_filter_chunk(struct content *c, const struct said *r)
 {
     struct buf json = {0};
-    if (r->tool.len > 0) {
-        buf_str(&json, "\"role\":\"assistant\",\"content\":null,");
-        put_tool_calls(&json, r, true, STR(""));
-        buf_str(&json, ",\"refusal\":null");
-    } else {
+    buf_str(&json, "{\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\"");
+    put_prompt_filter(&json);
+    buf_str(&json, "}");
+    content_event(c, &r->ask->b, NULL, buf_view(&json));
+    buf_free(&json);
+}
+
+static void write_opening(struct content *c, const struct said *r)
+{
+    const struct reply *reply = &r->reply;
+    struct buf json = {0};
+    if (r->ask->dialect == AZURE) {
+        write_filter_chunk(c, r);
+    }
+    if (!r->shape->is_chat) {
+        return;
+    }
+    if (reply_has_text(reply)) {
         buf_str(&json, "\"role\":\"assistant\",\"content\":\"\",\"refusal\":null");
+    } else {
+        buf_str(&json, "\"role\":\"assistant\",\"content\":null");
+        if (reply->thoughts.piece_n == 0) { /* the first call opens with the role */
+            buf_str(&json, ",\"tool_calls\":[");
+            put_tool_call(&json, r, 0, true);
+            buf_str(&json, "]");
+        }
+        buf_str(&json, ",\"refusal\":null");
     }
-    for (int64_t k = 0; k < r->choices && r->shape->is_chat; k++) {
-        write_chunk(c, r, k, buf_view(&json), false);
-    }
+    write_chunks(c, r, &json);
     buf_free(&json);
 }
 
-static void write_deltas(struct content *c, const struct reply *r)
+static void write_pieces(struct content *c, const struct said *r, const struct content *from,
+                         const char *before, const char *after)
 {
-    const struct content *from = r->tool.len > 0 ? &r->arguments : &r->text;
     struct buf json = {0};
-    size_t at = 0;
     for (size_t i = 0; i < from->piece_n; i++) {
-        struct str piece = {from->bytes.ptr + at, from->ends[i] - at};
-        at = from->ends[i];
         json.len = 0;
-        if (r->tool.len > 0) {
-            buf_str(&json, "\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":");
-            buf_json(&json, piece);
-            buf_str(&json, "}}]");
-        } else {
-            buf_str(&json, r->shape->is_chat ? "\"content\":" : "\"text\":");
-            buf_json(&json, piece);
-        }
-        for (int64_t k = 0; k < r->choices; k++) {
-            write_chunk(c, r, k, buf_view(&json), false);
-        }
+        buf_str(&json, before);
+        buf_json(&json, content_piece(from, i));
+        buf_str(&json, after);
+        write_chunks(c, r, &json);
     }
     buf_free(&json);
 }
 
-static void write_closing(struct content *c, const struct reply *r)
+static void write_deltas(struct content *c, const struct said *r)
+{
+    const struct reply *reply = &r->reply;
+    bool opened = !reply_has_text(reply) && reply->thoughts.piece_n == 0;
+    if (r->shape->is_chat) {
+        write_pieces(c, r, &reply->thoughts, "\"reasoning_content\":", "");
+    }
+    write_pieces(c, r, &reply->text, r->shape->is_chat ? "\"content\":" : "\"text\":", "");
+    for (size_t i = 0; i < reply->call_n; i++) {
+        struct buf json = {0};
+        if (i > 0 || !opened) {
+            buf_str(&json, "\"tool_calls\":[");
+            put_tool_call(&json, r, i, true);
+            buf_str(&json, "]");
+            write_chunks(c, r, &json);
+        }
+        json.len = 0;
+        buf_printf(&json, "\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", i);
+        buf_add(&json, "", 1);
+        write_pieces(c, r, &reply->calls[i].arguments, json.ptr, "}}]");
+        buf_free(&json);
+    }
+}
+
+static void write_closing(struct content *c, const struct said *r)
 {
     const struct behaviour *b = &r->ask->b;
     for (int64_t k = 0; k < r->choices; k++) {
@@ -450,55 +310,38 @@ static void write_closing(struct content *c, const struct reply *r)
         buf_str(&json, "],\"usage\":");
         put_usage(&json, r, r->completion_tokens);
         buf_str(&json, "}");
-        content_event(c, b, buf_view(&json));
+        content_event(c, b, NULL, buf_view(&json));
         buf_free(&json);
     }
     if (!b->no_done) {
-        content_event(c, b, STR("[DONE]"));
+        content_event(c, b, NULL, STR("[DONE]"));
     }
-}
-
-/* After so many events the stream turns into an error and ends, as a provider in trouble does it.
- */
-static void break_off(struct content *c, const struct behaviour *b)
-{
-    size_t keep = (size_t)b->error_at;
-    if (b->error_at < 0 || keep > c->piece_n) {
-        return;
-    }
-    c->piece_n = keep;
-    c->bytes.len = keep > 0 ? c->ends[keep - 1] : 0;
-    if (b->error_event) {
-        buf_str(&c->bytes, b->crlf ? "event: error\r\n" : "event: error\n");
-    }
-    struct buf json = {0};
-    buf_str(&json, "{\"error\":{\"message\":");
-    const char *message = b->message != NULL ? b->message : "The server had an error in mid-stream";
-    buf_json(&json, (struct str){message, strlen(message)});
-    buf_str(&json, ",\"type\":\"server_error\",\"param\":null,\"code\":null}}");
-    content_event(c, b, buf_view(&json));
-    buf_free(&json);
 }
 
 static void complete(struct content *c, const struct ask *a, const struct shape *shape)
 {
-    struct reply r = {.ask = a, .shape = shape};
-    make_reply(&r);
+    struct said r = {.ask = a, .shape = shape};
+    int64_t n = yyjson_get_sint(yyjson_obj_get(a->root, "n"));
+    reply_make(&r.reply, a);
+    r.choices = n < 1 ? 1 : n > CHOICES_MAX ? CHOICES_MAX : n;
+    r.completion_tokens =
+        a->b.completion_tokens >= 0 ? a->b.completion_tokens : r.reply.output_tokens * r.choices;
+    /* A named choice finishes with stop, as OpenAI's does. */
+    r.finish =
+        reply_finish(&r.reply, "stop", "length", a->prompt.wanted.len > 0 ? "stop" : "tool_calls");
     if (a->stream) {
         write_opening(c, &r);
         write_deltas(c, &r);
         write_closing(c, &r);
-        break_off(c, &a->b);
         c->type = "text/event-stream; charset=utf-8";
         c->is_stream = true;
     } else {
         write_document(c, &r);
     }
-    content_deinit(&r.text);
-    content_deinit(&r.arguments);
+    reply_deinit(&r.reply);
 }
 
-void chat_completion(struct content *c, const struct ask *a)
+void chat_answer(struct content *c, const struct ask *a)
 {
     yyjson_val *messages = yyjson_obj_get(a->root, "messages");
     if (messages == NULL) {
@@ -518,7 +361,7 @@ void chat_completion(struct content *c, const struct ask *a)
     }
 }
 
-void text_completion(struct content *c, const struct ask *a)
+void text_answer(struct content *c, const struct ask *a)
 {
     complete(c, a, &text_shape);
 }

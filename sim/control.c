@@ -116,15 +116,13 @@ static void take_headers(struct entry *e, yyjson_val *headers)
 
 static void take_list(struct entry *e, const char *directives)
 {
-    while (*directives != '\0') {
-        size_t len = strcspn(directives, ";");
-        struct str part = {directives, len};
-        const char *eq = memchr(part.ptr, '=', part.len);
-        char *name = xdup((struct str){part.ptr, eq != NULL ? (size_t)(eq - part.ptr) : len});
-        char *value = xdup(eq != NULL ? (struct str){eq + 1, len - strlen(name) - 1} : STR(""));
-        add_pair(e, "", name, value);
+    struct str rest = {directives, strlen(directives)};
+    struct str part;
+    struct str value;
+    while (behaviour_next(&rest, &part, &value)) {
+        char *name = xdup(part);
+        add_pair(e, "", name, xdup(value));
         free(name);
-        directives += len + (directives[len] == ';' ? 1 : 0);
     }
 }
 

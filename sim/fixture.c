@@ -49,6 +49,29 @@ static void split_events(struct content *c)
     c->type = "text/event-stream; charset=utf-8";
 }
 
+/* Frames of an event stream begin with their length. */
+static void split_frames(struct content *c)
+{
+    size_t at = 0;
+    while (c->bytes.len - at >= 4) {
+        const unsigned char *p = (const unsigned char *)c->bytes.ptr + at;
+        size_t n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+        at = n >= 16 && n <= c->bytes.len - at ? at + n : c->bytes.len;
+        size_t all = c->bytes.len;
+        c->bytes.len = at;
+        content_end_piece(c);
+        c->bytes.len = all;
+    }
+    c->is_stream = true;
+    c->type = "application/vnd.amazon.eventstream";
+}
+
+static bool ends_with(const struct buf *path, const char *suffix)
+{
+    size_t n = strlen(suffix) + 1; /* path ends in a NUL */
+    return path->len > n && strcmp(path->ptr + path->len - n, suffix) == 0;
+}
+
 static bool is_framing_header(const char *name)
 {
     static const char *const names[] = {"content-length", "content-encoding", "transfer-encoding",
@@ -94,10 +117,13 @@ static bool load_body(struct content *c, const char *dir, const char *name, yyjs
         buf_printf(&path, "%.*s%s", slash != NULL ? (int)(slash - name) + 1 : 0, name, file);
         buf_add(&path, "", 1);
         bool ok = strstr(path.ptr, "..") == NULL && read_file(&c->bytes, dir, path.ptr, "");
-        bool sse = path.len > 5 && strcmp(path.ptr + path.len - 5, ".sse") == 0;
+        bool sse = ends_with(&path, ".sse");
+        bool frames = ends_with(&path, ".eventstream.bin");
         buf_free(&path);
         if (sse) {
             split_events(c);
+        } else if (frames) {
+            split_frames(c);
         } else {
             content_document(c, "application/json");
         }

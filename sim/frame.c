@@ -219,6 +219,19 @@ static void strip_cr(struct buf *head)
     head->len = to;
 }
 
+/* A recorded answer keeps the id that it came with. */
+static void add_request_id(struct answer *a, const struct content *c)
+{
+    const char *line = c->id_header != NULL ? c->id_header : "x-request-id: req_";
+    size_t name = strcspn(line, ":") + 1;
+    struct str have = buf_view(&c->headers);
+    if (memmem(have.ptr, have.len, line, name) == NULL) {
+        buf_str(&a->head, line);
+        a->id_at = a->head.len;
+        buf_str(&a->head, "0000000000000000\r\n");
+    }
+}
+
 static void build_head(struct answer *a, const struct content *c, const struct behaviour *b,
                        enum framing how)
 {
@@ -237,18 +250,13 @@ static void build_head(struct answer *a, const struct content *c, const struct b
     }
     add_length(a, b, how);
     buf_put(&a->head, buf_view(&c->headers));
-    if (b->retry_after != NULL) {
+    if (b->retry_after != NULL && !c->told_retry) {
         buf_printf(&a->head, "retry-after: %s\r\n", b->retry_after);
     }
     if (b->retry_after_ms != NULL) {
         buf_printf(&a->head, "retry-after-ms: %s\r\n", b->retry_after_ms);
     }
-    if (memmem(c->headers.ptr != NULL ? c->headers.ptr : "", c->headers.len, "x-request-id:", 13) ==
-        NULL) {
-        buf_str(&a->head, "x-request-id: req_");
-        a->id_at = a->head.len;
-        buf_str(&a->head, "0000000000000000\r\n");
-    }
+    add_request_id(a, c);
     buf_put(&a->head, buf_view(&b->headers));
     if (b->close) {
         buf_str(&a->head, "connection: close\r\n");
@@ -309,8 +317,11 @@ static void set_ending(struct answer *a, const struct behaviour *b, enum framing
 
 static void copy_content(struct content *to, const struct content *from)
 {
-    *to =
-        (struct content){.status = from->status, .type = from->type, .is_stream = from->is_stream};
+    *to = (struct content){.status = from->status,
+                           .type = from->type,
+                           .is_stream = from->is_stream,
+                           .id_header = from->id_header,
+                           .told_retry = from->told_retry};
     buf_put(&to->headers, buf_view(&from->headers));
     size_t at = 0;
     for (size_t i = 0; i < from->piece_n; i++) {

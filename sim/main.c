@@ -1,6 +1,7 @@
 /* sim/main.c -- provider-sim: a provider that answers from templates, on purpose well or badly. */
 #define _GNU_SOURCE
 #include "server.h"
+#include "store.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,8 @@ struct options {
     const char *script;
     const char *fixtures;
     const char *api_key;
+    const char *aws_keys;
+    bool only_told_tools;
     bool control;
     bool die_with_parent;
 };
@@ -52,11 +55,14 @@ static _Noreturn void help(void)
     (void)printf(
         "usage: provider-sim [--host 127.0.0.1] [--port 0] [--threads 1] [--tls CERT KEY]\n"
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
-        "                    [--die-with-parent]\n\n"
-        "Speaks OpenAI's wire under /v1. With --control: POST /_sim/script (a JSON list),\n"
+        "                    [--aws-keys ID:SECRET] [--only-told-tools] [--die-with-parent]\n\n"
+        "Speaks OpenAI's, Anthropic's, Gemini's, Azure's, Bedrock's and Ollama's wire on their own\n"
+        "paths; sim/README.md lists them. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
-        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), at the start\n"
-        "of the last message (\"sim:delay=200ms;tokens=50\") or in a script:\n%.*s",
+        "Directives, in a model name (\"gpt-4o-mini;delay=200ms;tokens=50\"), on a line of the\n"
+        "last user's text (\"sim:delay=200ms;tokens=50\") or in a script. With tools and without a\n"
+        "directive the first tool is called; a tool's result is quoted. JSON values may hold\n"
+        "semicolons (\"sim:tool=shell;args={\\\"command\\\":\\\"ls; pwd\\\"}\"):\n%.*s",
         (int)rows.len, rows.ptr);
     buf_free(&rows);
     exit(0);
@@ -101,6 +107,10 @@ static struct options parse_options(int argc, char **argv)
             o.fixtures = argument(argc, argv, &i);
         } else if (strcmp(a, "--api-key") == 0) {
             o.api_key = argument(argc, argv, &i);
+        } else if (strcmp(a, "--aws-keys") == 0) {
+            o.aws_keys = argument(argc, argv, &i);
+        } else if (strcmp(a, "--only-told-tools") == 0) {
+            o.only_told_tools = true;
         } else if (strcmp(a, "--control") == 0) {
             o.control = true;
         } else if (strcmp(a, "--die-with-parent") == 0) {
@@ -200,7 +210,12 @@ int main(int argc, char **argv)
     }
     (void)signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
-    conf = (struct sim_conf){o.fixtures, o.api_key, NULL, (int64_t)time(NULL)};
+    conf = (struct sim_conf){.fixtures = o.fixtures,
+                             .api_key = o.api_key,
+                             .aws_keys = o.aws_keys,
+                             .only_told_tools = o.only_told_tools,
+                             .created = (int64_t)time(NULL),
+                             .store = store_new()};
     if (o.control || o.script != NULL) {
         conf.control = control_new();
     }

@@ -3,18 +3,13 @@
 #define SIM_ROUTES_H
 
 #include "answer.h"
+#include "ask.h"
 #include "control.h"
 #include "http.h"
 
-struct sim_conf {
-    const char *fixtures; /* directory; NULL: none */
-    const char *api_key;  /* NULL: any key is accepted */
-    struct control *control;
-    int64_t created; /* unix seconds, in every answer */
-};
-
-/* Never NULL; the caller owns one reference. */
-struct answer *route(const struct sim_conf *conf, const struct request *r);
+/* Never NULL; the caller owns one reference. out_fixed: without a script, the same target and body
+ * always have this answer. */
+struct answer *route(const struct sim_conf *conf, const struct request *r, bool *out_fixed);
 
 /* An early scripted answer, given when the head alone is there; NULL: none. */
 struct answer *route_early(const struct sim_conf *conf, const struct request *r);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { SCHEMA_DEPTH_MAX = 12 };
 
@@ -102,24 +103,25 @@ static void sample_string(struct sampler *s, yyjson_val *schema)
     }
 }
 
+/* Gemini writes types in capitals. */
 static void sample_typed(struct sampler *s, yyjson_val *schema, const char *type, int depth)
 {
-    if (strcmp(type, "object") == 0) {
+    if (strcasecmp(type, "object") == 0) {
         sample_object(s, schema, depth);
-    } else if (strcmp(type, "array") == 0) {
+    } else if (strcasecmp(type, "array") == 0) {
         sample_array(s, schema, depth);
-    } else if (strcmp(type, "string") == 0) {
+    } else if (strcasecmp(type, "string") == 0) {
         sample_string(s, schema);
-    } else if (strcmp(type, "boolean") == 0) {
+    } else if (strcasecmp(type, "boolean") == 0) {
         buf_str(s->out, "true");
-    } else if (strcmp(type, "null") == 0) {
+    } else if (strcasecmp(type, "null") == 0) {
         buf_str(s->out, "null");
     } else {
         yyjson_val *least = yyjson_obj_get(schema, "minimum");
         if (least != NULL) {
             put_value(s->out, least);
         } else {
-            buf_str(s->out, strcmp(type, "integer") == 0 ? "1" : "1.5");
+            buf_str(s->out, strcasecmp(type, "integer") == 0 ? "1" : "1.5");
         }
     }
 }

@@ -17,26 +17,41 @@ int64_t server_clock_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* The one header that decides about an answer: only requests to messages have it. */
+static struct str header_of_key(const struct request *r)
+{
+    static const char path[] = "/messages";
+    size_t n = sizeof(path) - 1;
+    bool is_messages = r->path.len >= n && memcmp(r->path.ptr + r->path.len - n, path, n) == 0;
+    return is_messages ? http_header(r, "anthropic-version") : STR("");
+}
+
 /* The same request has the same answer, unless a script or a check of headers says otherwise. */
 struct answer *server_answer(struct server *s, const struct request *r)
 {
     struct control *ctl = s->conf->control;
-    bool fixed = s->conf->api_key == NULL && r->body.len > 0 &&
+    bool fixed = s->conf->api_key == NULL && s->conf->aws_keys == NULL && r->body.len > 0 &&
                  r->body.len <= MEMO_BODY_MAX_BYTES &&
                  (ctl == NULL || (!control_has_script(ctl) && !route_is_control(r)));
+    bool keep = false;
     if (!fixed) {
-        return route(s->conf, r);
+        return route(s->conf, r, &keep);
     }
     uint64_t hash = str_hash(r->body, str_hash(r->target, 3));
     struct memo *m = &s->memo[hash % MEMO_SLOTS];
     s->key.len = 0;
     buf_put(&s->key, r->method);
     buf_put(&s->key, r->target);
+    buf_put(&s->key, header_of_key(r));
     buf_put(&s->key, r->body);
     if (m->answer == NULL || m->key.len != s->key.len ||
         memcmp(m->key.ptr, s->key.ptr, s->key.len) != 0) {
+        struct answer *answer = route(s->conf, r, &keep);
+        if (!keep) {
+            return answer;
+        }
         answer_unref(m->answer);
-        m->answer = route(s->conf, r);
+        m->answer = answer;
         m->key.len = 0;
         buf_put(&m->key, buf_view(&s->key));
     }

@@ -211,8 +211,13 @@ struct open_row {
 };
 
 static const struct open_row open_rows[] = {
-    {"/health", health_get},   {"/health/live", health_get},        {"/health/ready", ready_get},
-    {"/metrics", metrics_get}, {"{api}/openapi.json", openapi_get}, {"/docs", docs_get},
+    {"/", health_get},
+    {"/health", health_get},
+    {"/health/live", health_get},
+    {"/health/ready", ready_get},
+    {"/metrics", metrics_get},
+    {"{api}/openapi.json", openapi_get},
+    {"/docs", docs_get},
 };
 
 static void on_body(struct door *d)

@@ -274,6 +274,7 @@ static void check_secrets(struct config_build *b)
     }
     drop_placeholder(b, CONF_SECRET_KEY, "nothing of this version needs it, so it is not used");
     drop_placeholder(b, CONF_OPENAI_API_KEY, "the provider openai is left out");
+    drop_placeholder(b, CONF_ANTHROPIC_API_KEY, "the provider anthropic is left out");
     drop_placeholder(b, CONF_ANTHROPIC_API_KEY, "it is not used");
     drop_placeholder(b, CONF_GEMINI_API_KEY, "it is not used");
 }
@@ -379,14 +380,18 @@ static void set_listen(struct config_build *b)
     size_t largest = size_of(b, CONF_MAX_BODY) > size_of(b, CONF_MAX_RESPONSE)
                          ? size_of(b, CONF_MAX_BODY)
                          : size_of(b, CONF_MAX_RESPONSE);
+    size_t upload = size_of(b, CONF_UPLOAD_MAX);
+    conf->body_max_bytes = size_of(b, CONF_MAX_BODY);
+    conf->upload_max_bytes = upload > conf->body_max_bytes ? upload : conf->body_max_bytes;
     conf->listen = (struct listen_conf){
         .host = text_of(b, CONF_HOST),
         .port = (uint16_t)number_of(b, CONF_PORT),
         .limits = {.head_max_bytes = size_of(b, CONF_MAX_HEAD),
                    .headers_max = size_of(b, CONF_MAX_HEADERS),
-                   .body_max_bytes = size_of(b, CONF_MAX_BODY)},
+                   .body_max_bytes = conf->upload_max_bytes}, /* each route says its own */
         /* Buffers grow by doubling: what is held is at most four times what is kept. */
         .request_arena_max_bytes = 4 * (largest + size_of(b, CONF_MAX_HEAD)) + REQUEST_EXTRA_BYTES,
+        .body_arena_max_bytes = 4 * conf->upload_max_bytes + REQUEST_EXTRA_BYTES,
         .inflight_max_bytes = share > WORKER_INFLIGHT_MIN_BYTES ? share : WORKER_INFLIGHT_MIN_BYTES,
         .connections_max = size_of(b, CONF_MAX_CONNECTIONS),
         .head_timeout_ns = number_of(b, CONF_HEAD_TIMEOUT),
@@ -474,6 +479,7 @@ static void set_traffic(struct config_build *b)
     conf->attempts_max = (int)number_of(b, CONF_MAX_ATTEMPTS);
     conf->response_max_bytes = size_of(b, CONF_MAX_RESPONSE);
     conf->event_max_bytes = size_of(b, CONF_MAX_EVENT);
+    conf->guards_streams = number_of(b, CONF_GUARD_STREAMS) != 0;
     conf->keepalive_ns = number_of(b, CONF_KEEPALIVE);
     conf->dns_ttl_ns = number_of(b, CONF_DNS_TTL);
     conf->upstream =

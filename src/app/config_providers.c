@@ -1,6 +1,7 @@
-/* Providers: from the file, then those that the environment alone makes (openai, local). */
+/* Providers: from the file, then those that the environment alone makes. */
 #include "app/config_inside.h"
 #include "core/hash.h"
+#include "core/sigv4.h"
 
 #include <assert.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@ struct provider_draft {
     struct slice name, where;
     const struct yaml_node *node; /* NULL: from the environment alone */
     struct slice dialect, base_url, ca_file, fallback_model;
+    struct slice region, api_version;
     struct slice keys[ROUTE_KEYS_MAX];
     size_t key_count;
     struct slice headers; /* lines */
@@ -17,22 +19,26 @@ struct provider_draft {
 
 /* What the environment says of a provider of that name. */
 struct provider_env {
-    struct slice name;
+    struct slice name, dialect;
     enum config_id url, fallback;
     enum config_id key;  /* CONF_COUNT: none */
     enum config_id cost; /* CONF_COUNT: none */
 };
 static const struct provider_env provider_envs[] = {
-    {SLICE_INIT("openai"), CONF_OPENAI_UPSTREAM_URL, CONF_OPENAI_FALLBACK_MODEL,
-     CONF_OPENAI_API_KEY, CONF_OPENAI_COST_PER_1K_TOKENS},
-    {SLICE_INIT("local"), CONF_LOCAL_BASE_URL, CONF_LOCAL_FALLBACK_MODEL, CONF_COUNT, CONF_COUNT},
+    {SLICE_INIT("openai"), SLICE_INIT("openai"), CONF_OPENAI_UPSTREAM_URL,
+     CONF_OPENAI_FALLBACK_MODEL, CONF_OPENAI_API_KEY, CONF_OPENAI_COST_PER_1K_TOKENS},
+    {SLICE_INIT("anthropic"), SLICE_INIT("anthropic"), CONF_ANTHROPIC_UPSTREAM_URL,
+     CONF_ANTHROPIC_FALLBACK_MODEL, CONF_ANTHROPIC_API_KEY, CONF_ANTHROPIC_COST_PER_1K_TOKENS},
+    {SLICE_INIT("local"), SLICE_INIT("openai"), CONF_LOCAL_BASE_URL, CONF_LOCAL_FALLBACK_MODEL,
+     CONF_COUNT, CONF_COUNT},
 };
 
 static const struct slice provider_keys[] = {
     SLICE_INIT("dialect"),        SLICE_INIT("base_url"),       SLICE_INIT("keys"),
     SLICE_INIT("timeout"),        SLICE_INIT("models"),         SLICE_INIT("headers"),
     SLICE_INIT("fallback_model"), SLICE_INIT("ca_file"),        SLICE_INIT("free"),
-    SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens")};
+    SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens"),
+    SLICE_INIT("region"),         SLICE_INIT("api_version")};
 static const struct slice timeout_keys[] = {SLICE_INIT("connect"), SLICE_INIT("first_byte"),
                                             SLICE_INIT("idle"), SLICE_INIT("total")};
 static const struct slice own_headers[] = {
@@ -178,6 +184,8 @@ static void read_draft(struct config_build *b, struct provider_draft *d)
         (void)config_file_text(b, d->node, "base_url", &d->base_url);
         (void)config_file_text(b, d->node, "ca_file", &d->ca_file);
         (void)config_file_text(b, d->node, "fallback_model", &d->fallback_model);
+        (void)config_file_text(b, d->node, "region", &d->region);
+        (void)config_file_text(b, d->node, "api_version", &d->api_version);
         read_keys(b, d);
         read_headers(b, d);
     }
@@ -207,15 +215,126 @@ static struct slice keep(struct config_build *b, struct slice text)
 static bool set_dialect(struct config_build *b, const struct provider_draft *d,
                         struct route_provider *p)
 {
-    struct slice name = d->dialect.len ? d->dialect : SLICE("openai");
-    p->dialect = dialect_find(name);
+    const struct provider_env *env = env_of(d->name);
+    struct slice name = d->dialect.len ? d->dialect : env ? env->dialect : SLICE("openai");
+    bool is_wired = !slice_eq(name, SLICE("gemini")); /* its URLs are not routed yet */
+    p->dialect = is_wired ? dialect_find(name) : NULL;
     if (!p->dialect) {
-        bool is_planned = slice_eq(name, SLICE("anthropic")) || slice_eq(name, SLICE("gemini"));
-        config_error(b, d->where, "provider %.*s: dialect %.*s is %s; accepted: openai",
+        config_error(b, d->where,
+                     "provider %.*s: dialect %.*s is %s; accepted: openai, anthropic, "
+                     "bedrock",
                      SLICE_ARG(d->name), SLICE_ARG(name),
-                     is_planned ? "not in this version" : "not known");
+                     is_wired ? "not known" : "not in this version");
     }
     return p->dialect != NULL;
+}
+
+/* --- clouds --- */
+
+/* Bedrock: the region is part of every signature, and of the host where no base_url is given. */
+static void set_region(struct config_build *b, struct provider_draft *d, struct route_provider *p)
+{
+    bool is_good = d->region.len > 0 && d->region.len <= 32;
+    for (size_t i = 0; i < d->region.len; i++) {
+        char c = d->region.ptr[i];
+        is_good = is_good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
+    }
+    if (!p->dialect->needs_region) {
+        if (d->region.len) {
+            config_error(b, d->where, "provider %.*s: region is for the dialect bedrock",
+                         SLICE_ARG(d->name));
+        }
+        return;
+    }
+    if (!is_good) {
+        config_error(b, d->where,
+                     "provider %.*s: region is missing or not accepted; accepted: a name such as "
+                     "us-east-1",
+                     SLICE_ARG(d->name));
+        return;
+    }
+    p->region = keep(b, d->region);
+    if (d->base_url.len == 0) {
+        d->base_url = arena_printf(&b->conf->arena, "https://bedrock-runtime.%.*s.amazonaws.com",
+                                   SLICE_ARG(d->region));
+    }
+}
+
+/* "AKID:SECRET", "AKID:SECRET:SESSION" or one word, as the dialect that signs takes them. */
+static COLD bool is_signing_key(struct slice key)
+{
+    size_t id = slice_find(key, ':');
+    struct slice rest = slice_from(key, id + 1);
+    size_t secret = slice_find(rest, ':');
+    bool is_word = id == key.len;
+    return is_word || (id > 0 && secret > 0 && secret <= SIGV4_SECRET_MAX_BYTES &&
+                       secret + 1 != rest.len);
+}
+
+static void check_signing_keys(struct config_build *b, const struct provider_draft *d)
+{
+    if (d->key_count == 0) {
+        config_error(b, d->where, "provider %.*s: keys are missing", SLICE_ARG(d->name));
+    }
+    for (size_t i = 0; i < d->key_count; i++) {
+        if (!is_signing_key(d->keys[i])) {
+            config_error(b, d->where,
+                         "provider %.*s: key %zu is not accepted; accepted: ID:SECRET, "
+                         "ID:SECRET:SESSION, or an API key of Bedrock's",
+                         SLICE_ARG(d->name), i + 1);
+        }
+    }
+}
+
+/* "2024-10-21", "2025-04-01-preview", "preview", "latest". */
+static bool is_api_version(struct slice version)
+{
+    static const char form[] = "dddd-dd-dd";
+    size_t len = sizeof(form) - 1;
+    if (slice_eq(version, SLICE("preview")) || slice_eq(version, SLICE("latest"))) {
+        return true;
+    }
+    for (size_t i = 0; i < len && i < version.len; i++) {
+        bool is_digit = version.ptr[i] >= '0' && version.ptr[i] <= '9';
+        if (form[i] == 'd' ? !is_digit : version.ptr[i] != '-') {
+            return false;
+        }
+    }
+    return version.len == len ||
+           (version.len > len && slice_eq(slice_from(version, len), SLICE("-preview")));
+}
+
+/* Azure OpenAI: the path names the deployment, which is the target's model; a base_url that ends in
+ * /v1 is Azure's newer form, whose body names it. The key has a header of its own. */
+static void set_azure(struct config_build *b, const struct provider_draft *d,
+                      struct route_provider *p)
+{
+    if (d->api_version.len == 0) {
+        return;
+    }
+    if (p->dialect != &dialect_openai || !is_api_version(d->api_version)) {
+        config_error(b, d->where,
+                     "provider %.*s: api_version is for the dialect openai at Azure; accepted: "
+                     "YYYY-MM-DD, YYYY-MM-DD-preview, preview, latest",
+                     SLICE_ARG(d->name));
+        return;
+    }
+    p->path_has_model = true;
+    p->has_api_key_header = true;
+    p->model_begins_path = !slice_ends(p->base_path, SLICE("/v1"));
+    p->fixed_query = arena_printf(&b->conf->arena, "?api-version=%.*s", SLICE_ARG(d->api_version));
+    if (p->model_begins_path && !slice_ends(p->base_path, SLICE("/deployments"))) {
+        bool has_openai = slice_ends(p->base_path, SLICE("/openai"));
+        p->base_path = arena_printf(&b->conf->arena, "%.*s%s/deployments", SLICE_ARG(p->base_path),
+                                    has_openai ? "" : "/openai");
+    }
+    if (p->model_begins_path && d->api_version.ptr[0] < 'a' &&
+        memcmp(d->api_version.ptr, "2024-09", 7) < 0) {
+        p->refuses_stream_options = true; /* known since 2024-09-01-preview, 400 before */
+    }
+    if (!p->fixed_query.ptr || !p->base_path.ptr) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
 }
 
 static void set_dest(struct config_build *b, const struct provider_draft *d,
@@ -256,7 +375,11 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     char name[128];
     int len = snprintf(name, sizeof(name), "%.*s key %02x%02x%02x%02x", SLICE_ARG(p->name),
                        digest.bytes[0], digest.bytes[1], digest.bytes[2], digest.bytes[3]);
-    p->dialect->render_auth(text, &lines);
+    if (p->has_api_key_header) { /* Azure's, whatever the dialect's is */
+        text_addf(&lines, "api-key: %.*s\r\n", SLICE_ARG(text));
+    } else {
+        p->dialect->render_auth(text, &lines);
+    }
     key->health = health_node(b->health, slice_of(name, (size_t)len));
     p->key_count++; /* freed with the configuration from here on */
     if (lines.is_full || !key->health || secret_set(&key->secret, text) != OK ||
@@ -268,23 +391,35 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     secret_wipe(room, sizeof(room));
 }
 
+/* Lines that are the same for every request, without credential, length and what the dialect's
+ * client may give. Operations that the dialect does not have get no head. */
 static void set_heads(struct config_build *b, struct route_provider *p)
 {
-    static const enum chat_operation operations[] = {CHAT_OP_CHAT, CHAT_OP_COMPLETION,
-                                                     CHAT_OP_EMBEDDING, CHAT_OP_MODERATION};
     struct arena *a = &b->conf->arena;
-    for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
-        struct slice path = p->dialect->path(a, operations[i], SLICE_NONE, false);
-        struct slice head =
-            arena_printf(a,
-                         "POST %.*s%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
-                         "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
-                         SLICE_ARG(p->base_path), SLICE_ARG(path), SLICE_ARG(p->dest.authority),
-                         GW_VERSION, SLICE_ARG(p->extra_headers));
-        if (!head.ptr) {
+    p->common_lines =
+        arena_printf(a,
+                     "host: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
+                     "accept-encoding: identity\r\n%.*s",
+                     SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
+    for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
+        struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE("model"), false);
+        if (path.len == 0) {
+            continue;
+        }
+        struct slice line = SLICE(""); /* the request's own, where it says the model */
+        if (!p->path_has_model) {
+            line = arena_printf(a, "POST %.*s%.*s", SLICE_ARG(p->base_path), SLICE_ARG(path));
+        }
+        struct slice head = arena_printf(
+            a,
+            "%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
+            "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
+            SLICE_ARG(line), SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
+        if (!head.ptr || !p->common_lines.ptr) {
             config_error(b, SLICE_NONE, "out of memory");
         }
-        p->head_prefix[operations[i]] = head;
+        p->head_prefix[op] = head;
+        p->line_bytes[op] = line.len;
     }
 }
 
@@ -396,10 +531,16 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     set_timeouts(b, d, p);
     set_models(b, d, p);
     set_policy(b, d, p);
-    set_dest(b, d, p);
     conf->provider_count++;
     if (!set_dialect(b, d, p)) {
         return;
+    }
+    set_region(b, d, p);
+    set_dest(b, d, p);
+    p->path_has_model = p->dialect->path_has_model;
+    set_azure(b, d, p);
+    if (p->dialect->sign) {
+        check_signing_keys(b, d);
     }
     for (size_t i = 0; i < d->key_count; i++) {
         set_key(b, p, d->keys[i]);
@@ -470,7 +611,6 @@ void config_build_providers(struct config_build *b)
             add_provider(b, &d);
         }
     }
-    warn_later(b, CONF_ANTHROPIC_API_KEY, "anthropic");
     warn_later(b, CONF_GEMINI_API_KEY, "gemini");
     assert(b->conf->provider_count <= max);
 }

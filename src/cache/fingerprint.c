@@ -27,11 +27,11 @@ static enum err put_value(struct canon *c, yyjson_val *v);
 
 static void put_kind(struct canon *c, char kind, uint64_t count)
 {
-    char head[1 + sizeof(count)] = {kind};
-    for (size_t i = 0; i < sizeof(count); i++) {
-        head[1 + i] = (char)(count >> (8 * i));
+    char *head = text_reserve(&c->text, 1 + sizeof(count));
+    if (head) { /* in this machine's order of bytes: keys do not leave the process */
+        head[0] = kind;
+        memcpy(head + 1, &count, sizeof(count));
     }
-    text_add(&c->text, slice_of(head, sizeof(head)));
 }
 
 static void put_string(struct canon *c, struct slice s)

@@ -140,6 +140,8 @@ struct chat_response {
     struct usage usage;
     bool has_usage;
     struct slice service_tier;
+    const struct chat_request *request; /* that it answers, borrowed: for dialects whose answers
+                                           repeat it; NULL: not known */
 };
 
 enum chat_chunk_kind {
@@ -171,6 +173,7 @@ struct chat_chunk {
     struct slice data;      /* THINKING: redacted, opaque */
     struct slice provider;  /* dialect that made signature, data, citation or block */
     enum chat_finish finish;
+    bool is_custom; /* TOOL_START, TOOL_ARGUMENTS: as in struct chat_part */
     struct usage usage;
     int64_t created_unix_s;
 };

@@ -11,7 +11,7 @@
  * upper is then a bound of the rest, and the model's context window is the bound of all.
  *
  * Pure functions of their arguments; about 10 ns a byte of text with ranks, so not for a large body
- * on a worker's loop. The rates here are as of 2026-08 (docs/decisions/004-tokenizer.md).
+ * on a worker's loop. The rates here are as of 2026-08 (docs/decisions/005-tokenizer.md).
  */
 #ifndef CHAT_COUNT_H
 #define CHAT_COUNT_H

@@ -23,6 +23,9 @@ const char *record_dialect_name(enum record_dialect dialect)
     case RECORD_DIALECT_OPENAI: return "openai";
     case RECORD_DIALECT_ANTHROPIC: return "anthropic";
     case RECORD_DIALECT_GEMINI: return "gemini";
+    case RECORD_DIALECT_RESPONSES: return "responses";
+    case RECORD_DIALECT_BEDROCK: return "bedrock";
+    case RECORD_DIALECT_COUNT: break;
     }
     return "unknown";
 }

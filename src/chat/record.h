@@ -30,7 +30,10 @@ enum record_dialect {
     RECORD_DIALECT_OWN = 0,
     RECORD_DIALECT_OPENAI,
     RECORD_DIALECT_ANTHROPIC,
-    RECORD_DIALECT_GEMINI
+    RECORD_DIALECT_GEMINI,
+    RECORD_DIALECT_RESPONSES,
+    RECORD_DIALECT_BEDROCK, /* of providers and stored answers only */
+    RECORD_DIALECT_COUNT
 };
 
 struct usage_record {

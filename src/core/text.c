@@ -176,3 +176,20 @@ void text_add_json_key(struct text *t, const char *name)
     text_add_json_string(t, slice_str(name));
     text_add_char(t, ':');
 }
+
+void text_add_uri(struct text *t, struct slice s, bool keeps_slash)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = (uint8_t)s.ptr[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~' ||
+                        (c == '/' && keeps_slash);
+        if (is_plain) {
+            text_add_char(t, (char)c);
+        } else {
+            const char escaped[3] = {'%', hex[c >> 4], hex[c & 15]};
+            text_add(t, slice_of(escaped, sizeof(escaped)));
+        }
+    }
+}

@@ -76,6 +76,8 @@ void text_addf(struct text *t, const char *format, ...) PRINTF(2, 3);
 /* With quotes; control characters, quote and backslash escaped (RFC 8259 section 7); invalid UTF-8
  * becomes U+FFFD. */
 void text_add_json_string(struct text *t, struct slice s) NONNULL;
+/* Percent-encoded (RFC 3986): letters, digits and -._~ stay, and the slash where it is kept. */
+void text_add_uri(struct text *t, struct slice s, bool keeps_slash) NONNULL;
 /* ,"name":  -- the comma only when the last byte is not '{' or '['. */
 void text_add_json_key(struct text *t, const char *name) NONNULL;
 

@@ -31,6 +31,7 @@ struct out_block {
     bool is_open;
     bool is_named;               /* CALL: its name is known */
     bool is_sealed;              /* THINKING: its signature came */
+    bool is_custom;              /* CALL: its text is held, and goes inside an object */
     struct slice id, name, data; /* the exchange's arena */
     struct slice signature, provider;
     struct text held;
@@ -234,6 +235,15 @@ static bool may_open(const struct out_block *b)
     return b->kind != OUT_CALL || b->is_named;
 }
 
+/* The free text of a custom call as the object that the API knows. */
+static void add_custom(struct out *o, const struct out_block *b)
+{
+    struct text input = text_growing(o->e->scratch);
+    anthropic_add_input(&input, text_slice(&b->held), true);
+    add_delta(o, b->kind, text_slice(&input));
+    o->t.is_full = o->t.is_full || input.is_full;
+}
+
 /* Opens and closes as far as the queue lets. E_SYNTAX: a call ends without a name. */
 static enum err pump(struct out *o)
 {
@@ -246,10 +256,13 @@ static enum err pump(struct out *o)
             }
             b->is_open = true;
             add_block_start(o, b);
-            add_delta(o, b->kind, text_slice(&b->held));
+            add_delta(o, b->kind, b->is_custom ? SLICE_NONE : text_slice(&b->held));
         }
         if (!may_close(m, b)) {
             return OK;
+        }
+        if (b->is_custom) {
+            add_custom(o, b);
         }
         add_block_stop(o, b);
         if (b->kind == OUT_CALL && (size_t)b->number / 64 < ARRAY_LEN(m->closed)) {
@@ -268,12 +281,12 @@ static enum err put(struct out *o, struct out_block *b, struct slice text)
     if (!b) {
         return E_LIMIT;
     }
-    if (b->is_open) {
+    if (b->is_open && !b->is_custom) {
         add_delta(o, b->kind, text);
     } else {
         text_add(&b->held, text);
     }
-    if (b->kind == OUT_CALL) {
+    if (b->kind == OUT_CALL && !b->is_custom) {
         follow(&b->progress, text);
     }
     return b->held.is_full ? E_NOMEM : pump(o);
@@ -344,6 +357,7 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (!b) {
         return E_LIMIT;
     }
+    b->is_custom = b->is_custom || chunk->is_custom;
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
         return put(o, b, chunk->text);
     }

@@ -16,6 +16,7 @@ enum chat_operation {
     CHAT_OP_MODERATION,
     CHAT_OP_COUNT_TOKENS /* a chat request that is only counted */
 };
+enum { CHAT_OPERATIONS = CHAT_OP_COUNT_TOKENS + 1 };
 
 /* What the gateway must know of any request before choosing a target. */
 struct chat_ask {
@@ -25,15 +26,21 @@ struct chat_ask {
     bool is_stream;
     bool is_array;    /* Gemini: the client reads its stream as one JSON array instead of SSE */
     bool wants_usage; /* the client asked for stream usage itself */
-    int64_t output_max_tokens;    /* max_completion_tokens or max_tokens; -1 absent */
-    int64_t choices;              /* n, best_of, or prompt count; >= 1 */
-    int64_t prompt_max_tokens;    /* upper bound from bytes plus template overhead; -1: bytes do not
-                                     bound it */
-    bool is_deterministic;        /* explicit temperature 0 or seed */
-    bool is_uncacheable;          /* store, previous_response_id, ... */
-    struct slice user;            /* end-user id, for tags */
-    void *spans;                  /* the dialect's own: positions of members for forward() */
-    struct chat_request *neutral; /* set by decode() */
+    int64_t output_max_tokens; /* max_completion_tokens or max_tokens; -1 absent */
+    int64_t choices;           /* n, best_of, or prompt count; >= 1 */
+    int64_t prompt_max_tokens; /* upper bound from bytes plus template overhead; -1: bytes do not
+                                  bound it */
+    bool is_deterministic;     /* explicit temperature 0 or seed */
+    bool is_unbilled;          /* nobody bills it: no bound is reserved */
+    bool is_uncacheable;       /* store, previous_response_id, ... */
+    bool is_pinned; /* it goes on from what one provider keeps: only that one can answer, and in
+                       the client's own dialect */
+    struct slice pinned_id; /* of the response, conversation or stored prompt that it names; empty:
+                               of something else (items, files) */
+    bool is_deferred;       /* the answer, and what it used, is fetched later by its id */
+    struct slice user;      /* end-user id, for tags */
+    void *spans;            /* the dialect's own: positions of members for forward() */
+    struct chat_request *neutral;    /* set by decode() */
     struct embed_request *embedding; /* set by dialect_embedding.decode_request() */
 };
 
@@ -90,6 +97,23 @@ struct body_parts {
     struct slice dropped; /* comma-separated members left out for this provider; arena */
     struct slice path;    /* where to send it, below the base; empty: dialect.path() tells. Only a
                              dialect whose path follows from the body fills it (Gemini); arena */
+};
+
+/* A header line that goes to the provider beside the credential. */
+struct dialect_header {
+    struct slice name;  /* lower case; a client of the same dialect that sends it has its value
+                           passed on instead */
+    struct slice value; /* empty: only passed on */
+};
+
+/* What a credential is made over, where a dialect signs each request. Borrowed for the call. */
+struct dialect_signing {
+    struct slice method, path, query, host; /* as sent; query without '?' */
+    const struct slice *body;               /* in parts */
+    size_t body_count;
+    struct slice key;    /* the configured one, in secret memory */
+    struct slice region; /* of the provider; empty: the dialect has none */
+    int64_t now_unix_ns;
 };
 
 /* Facts taken from an answer while it passes. */

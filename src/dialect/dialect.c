@@ -2,8 +2,10 @@
 
 #include "dialect/stream.h"
 
-static const struct dialect *const providers[] = {&dialect_openai, &dialect_anthropic,
-                                                  &dialect_gemini};
+#include <assert.h>
+
+static const struct dialect *const providers[] = {
+    &dialect_openai, &dialect_anthropic, &dialect_gemini, &dialect_responses, &dialect_bedrock};
 
 const struct dialect *dialect_find(struct slice name)
 {
@@ -13,6 +15,20 @@ const struct dialect *dialect_find(struct slice name)
         }
     }
     return NULL;
+}
+
+const struct dialect *dialect_choose(const struct dialect *client, enum chat_operation op,
+                                     const struct dialect *const *spoken, size_t count)
+{
+    const struct dialect *counting = NULL;
+    assert(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        if (spoken[i] == client) {
+            return client;
+        }
+        counting = counting || !spoken[i]->read_count ? counting : spoken[i];
+    }
+    return op == CHAT_OP_COUNT_TOKENS && counting ? counting : spoken[0];
 }
 
 const struct dialect *dialect_of_record(enum record_dialect record)

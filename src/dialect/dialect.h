@@ -32,13 +32,6 @@ typedef enum err (*stream_bytes_fn)(void *ctx, struct slice bytes, unsigned flag
 struct dialect_stream; /* in the exchange's arena */
 struct dialect_events; /* dialect/stream.h: what streams of the dialect are made of */
 
-/* A header line that goes to the provider beside the credential. */
-struct dialect_header {
-    struct slice name;  /* lower case; a client of the same dialect that sends it has its value
-                           passed on instead */
-    struct slice value; /* empty: only passed on */
-};
-
 struct dialect {
     const char *name; /* "openai" */
     enum record_dialect record;
@@ -62,15 +55,22 @@ struct dialect {
                          struct text *out_headers);
     /* The event that ends a stream gone wrong after the first byte. */
     void (*render_stream_fault)(const struct fault *f, struct text *out);
+    struct slice keepalive; /* event of a stream that says nothing; empty: a comment will do */
 
     /* --- provider side --- */
-    /* Path below the base, e.g. "/chat/completions". */
+    /* Path below the base, e.g. "/chat/completions"; empty: there is no such operation. */
     struct slice (*path)(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream);
+    bool path_has_model; /* the path says model or is_stream: it is made anew for each request */
+    bool needs_region; /* the provider's region is signed, and names the host where none is given */
     /* Header lines of a credential, e.g. "authorization: Bearer ...\r\n". */
     void (*render_auth)(struct slice key, struct text *out);
+    /* Header lines of this request's credential, beside those of render_auth(); no secret may be in
+     * them, for they lie in the exchange's arena. NULL: render_auth() alone. E_NOMEM, E_LIMIT. */
+    enum err (*sign)(struct arena *a, const struct dialect_signing *in, struct text *out);
     const struct dialect_header *headers;
     size_t header_count;
+    struct slice query; /* "?beta=true": passed on where a client of the same dialect sends it */
     enum err (*encode_request)(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
     enum err (*decode_response)(struct arena *a, struct slice body, struct chat_response *out);
@@ -103,15 +103,24 @@ struct dialect_embedding {
 };
 
 extern const struct dialect dialect_openai;
+extern const struct dialect dialect_responses; /* OpenAI's newer API, a dialect of its own */
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_gemini;
-extern const struct dialect dialect_own; /* client side only: /api/v1/completions */
+extern const struct dialect dialect_bedrock; /* provider side only: Converse */
+extern const struct dialect dialect_own;     /* client side only: /api/v1/completions */
 
 static inline bool dialect_is_same(const struct dialect *client, const struct dialect *provider)
 {
     return client == provider;
 }
 const struct dialect *dialect_find(struct slice name); /* provider dialects by name; NULL */
+/* A provider may speak several dialects under one base URL and with one key: OpenAI's own API is
+ * "openai" (chat completions and the rest) and "responses". The one in which to speak to it: the
+ * client's own where it is spoken, so that bytes pass as they are; else the first, or, for
+ * CHAT_OP_COUNT_TOKENS, the first that can count. spoken: count of them, at least one, in the
+ * order of the configuration. docs/decisions/006. */
+const struct dialect *dialect_choose(const struct dialect *client, enum chat_operation op,
+                                     const struct dialect *const *spoken, size_t count);
 /* By the number that records and stored answers keep of it; NULL when there is none. */
 const struct dialect *dialect_of_record(enum record_dialect record);
 
@@ -121,16 +130,21 @@ const struct dialect *dialect_of_record(enum record_dialect record);
 struct stream_options {
     const struct dialect *provider, *client;
     enum chat_operation op;
-    bool hides_usage;       /* body_parts.adds_usage */
-    bool is_array;          /* chat_ask.is_array: events leave as elements of one JSON array */
+    bool hides_usage;                   /* body_parts.adds_usage */
+    bool is_array;                      /* chat_ask.is_array: elements of one JSON array leave */
+    const struct chat_request *request; /* two dialects: what is answered, borrowed, for clients
+                                           whose answers repeat it; NULL: not known */
     bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
     int64_t now_unix_s;     /* told where the provider does not say when it answered */
+    struct slice id, model; /* the same for the answer's name and its model's */
     size_t event_max_bytes; /* one event may not be larger: E_LIMIT */
     stream_bytes_fn on_bytes;
     void *ctx;
     /* own dialect: the last event's JSON object, rendered when the terminal event is reached */
     void (*render_last)(void *ctx, struct text *out);
 };
+/* Whether an answer of that content type is a stream of the provider's. */
+bool dialect_is_stream_type(const struct dialect *provider, struct slice content_type);
 MUST_USE enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
                                      struct outcome *outcome, struct dialect_stream **out);
 /* Any cut of the input. E_SYNTAX or E_LIMIT: the provider's bytes are no stream; what on_bytes

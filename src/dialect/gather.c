@@ -121,6 +121,7 @@ static void add_call(struct gather *g, struct gather_choice *c, const struct cha
         return;
     }
     p->tool = chunk->tool;
+    p->part.is_custom = p->part.is_custom || chunk->is_custom;
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
         text_add(&p->text, chunk->text);
         return;

@@ -224,6 +224,7 @@ static const struct dialect_events events = {
     .decode = gemini_decode_event,
     .decode_end = gemini_decode_end,
     .decoder_bytes = GEMINI_DECODER_BYTES,
+    .lacks_terminal = true,
     .encode = gemini_encode_chunk,
     .encoder_bytes = GEMINI_ENCODER_BYTES,
     .to_body = gemini_to_body,

@@ -86,10 +86,21 @@ enum err openai_decode_response(struct arena *a, struct slice body, struct chat_
 
 /* What proves that Gemini made the call; empty: nothing does. */
 struct slice openai_call_proof(yyjson_val *call);
+/* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
+void openai_take_url(struct chat_part *part, struct slice url);
 
 /* openai_encode.c */
 enum err openai_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
+/* A data: URL where the bytes are inline, as a JSON string. */
+void openai_add_data_url(struct text *t, const char *name, const struct chat_part *p);
+/* How hard to think, in OpenAI's words. A budget of tokens becomes the effort nearest to it. */
+struct slice openai_effort(const struct chat_request *r, const struct dialect_profile *p);
+/* The member, when it is not empty. What is longer than the API takes is sent as its hash, which
+ * still tells one from another. */
+void openai_add_short(struct text *t, const char *name, struct slice value, size_t most);
+/* Another dialect's name of a service tier in OpenAI's words. */
+struct slice openai_tier(struct slice tier);
 /* {"type":"image_url",...} as the next element of a list. */
 void openai_add_image(struct text *t, const struct chat_part *p);
 /* ,"tool_calls":[...] where there are calls among the parts; is_answer: with what proves them, for

@@ -263,7 +263,8 @@ enum err openai_encode_response(struct arena *a, const struct chat_response *r, 
     if (r->has_usage) {
         openai_add_usage(&t, &r->usage);
     }
-    write_string_if(&t, "service_tier", r->service_tier);
+    bool is_standard = slice_eq(r->service_tier, SLICE("standard")); /* Anthropic's word for it */
+    write_string_if(&t, "service_tier", is_standard ? SLICE("default") : r->service_tier);
     TEXT_ADD(&t, "}");
     *out_body = text_slice(&t);
     return t.is_full ? E_NOMEM : OK;

@@ -98,9 +98,11 @@ static void add_thinking(struct text *t, const struct chat_chunk *chunk)
 
 static void add_call(struct text *t, const struct chat_chunk *chunk)
 {
+    const char *type = chunk->is_custom ? "custom" : "function";
+    const char *member = chunk->is_custom ? "input" : "arguments";
     text_addf(t, "\"tool_calls\":[{\"index\":%d,", chunk->tool);
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
-        TEXT_ADD(t, "\"function\":{\"arguments\":");
+        text_addf(t, "\"%s\":{\"%s\":", type, member);
         text_add_json_string(t, chunk->text);
     } else {
         TEXT_ADD(t, "\"id\":");
@@ -109,9 +111,9 @@ static void add_call(struct text *t, const struct chat_chunk *chunk)
         } else {
             text_addf(t, "\"call_%d\"", chunk->tool);
         }
-        TEXT_ADD(t, ",\"type\":\"function\",\"function\":{\"name\":");
+        text_addf(t, ",\"type\":\"%s\",\"%s\":{\"name\":", type, type);
         text_add_json_string(t, chunk->name);
-        TEXT_ADD(t, ",\"arguments\":\"\"");
+        text_addf(t, ",\"%s\":\"\"", member);
     }
     TEXT_ADD(t, "}");
     if (chunk->kind == CHAT_CHUNK_TOOL_START) {

@@ -33,8 +33,7 @@ static struct slice member_text(struct decoder *d, yyjson_val *obj, const char *
     return json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
 }
 
-/* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
-static void take_url(struct chat_part *part, struct slice url)
+void openai_take_url(struct chat_part *part, struct slice url)
 {
     static const struct slice scheme = SLICE_INIT("data:"), mark = SLICE_INIT(";base64");
     size_t comma = slice_find(url, ',');
@@ -56,7 +55,7 @@ static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part 
     part->name = json_get_string(file, "filename");
     struct slice data = json_get_string(file, "file_data");
     if (data.len) {
-        take_url(part, data);
+        openai_take_url(part, data);
     }
     if (!part->file_id.len && !data.len) {
         return refuse_message(d, "content", "a file needs file_id or file_data");
@@ -87,7 +86,7 @@ static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *pa
             yyjson_is_str(image) ? json_string(image) : json_get_string(image, "url");
         part->kind = CHAT_IMAGE;
         part->detail = json_get_string(image, "detail");
-        take_url(part, url);
+        openai_take_url(part, url);
         return url.len ? OK : refuse_message(d, "content", "an image needs a url");
     }
     if (slice_eq(type, SLICE("input_audio"))) {
@@ -162,27 +161,67 @@ static enum err take_call(struct decoder *d, yyjson_val *call, struct chat_part 
     return part->name.ptr ? OK : refuse_message(d, "tool_calls", "a call needs a name");
 }
 
-/* Thoughts that their maker signed: OpenRouter's reasoning_details or LiteLLM's thinking_blocks,
- * which only Claude fills. */
-static void take_proven(yyjson_val *m, struct chat_part *parts, size_t *count)
+/* One element of reasoning_details, or several: a client that strings the deltas of a stream
+ * together sends a thought back in the pieces that it came in, the last of which is signed. */
+struct thought {
+    struct chat_part part;
+    struct text text;
+    int64_t index; /* -1: none */
+};
+
+static bool is_proven(const struct thought *t)
+{
+    return t->part.signature.len || t->part.data.len;
+}
+
+static enum err end_thought(struct decoder *d, struct thought *t, struct chat_part *parts,
+                            size_t *count)
+{
+    if (t->part.provider.len && is_proven(t)) {
+        t->part.text = text_slice(&t->text);
+        parts[(*count)++] = t->part;
+    }
+    return t->text.is_full ? no_memory(d) : OK;
+}
+
+static enum err take_details(struct decoder *d, yyjson_val *details, struct chat_part *parts,
+                             size_t *count)
 {
     size_t i, max;
     yyjson_val *v;
-    yyjson_val *details = json_get(m, "reasoning_details");
-    yyjson_val *blocks = json_get(m, "thinking_blocks");
+    struct thought t = {.index = -1};
     yyjson_arr_foreach(details, i, max, v)
     {
-        struct chat_part part = {.kind = CHAT_THINKING,
-                                 .text = json_get_string(v, "text"),
-                                 .signature = json_get_string(v, "signature"),
-                                 .data = json_get_string(v, "data"),
-                                 .provider = openai_format_provider(json_get_string(v, "format"))};
-        if (part.provider.len && (part.signature.len || part.data.len)) {
-            parts[(*count)++] = part;
+        struct slice provider = openai_format_provider(json_get_string(v, "format"));
+        int64_t index = -1;
+        (void)json_i64(json_get(v, "index"), &index);
+        bool is_next_piece =
+            index >= 0 && index == t.index && !is_proven(&t) && slice_eq(provider, t.part.provider);
+        if (!is_next_piece) {
+            if (end_thought(d, &t, parts, count)) {
+                return d->failed;
+            }
+            t = (struct thought){.part = {.kind = CHAT_THINKING, .provider = provider},
+                                 .text = text_growing(d->arena),
+                                 .index = index};
         }
+        text_add(&t.text, json_get_string(v, "text"));
+        t.part.signature = json_get_string(v, "signature");
+        t.part.data = json_get_string(v, "data");
     }
-    if (*count) {
-        return;
+    return end_thought(d, &t, parts, count);
+}
+
+/* Thoughts that their maker signed: OpenRouter's reasoning_details or LiteLLM's thinking_blocks,
+ * which only Claude fills. */
+static enum err take_proven(struct decoder *d, yyjson_val *m, struct chat_part *parts,
+                            size_t *count)
+{
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_val *blocks = json_get(m, "thinking_blocks");
+    if (take_details(d, json_get(m, "reasoning_details"), parts, count) || *count) {
+        return d->failed;
     }
     yyjson_arr_foreach(blocks, i, max, v)
     {
@@ -195,20 +234,25 @@ static void take_proven(yyjson_val *m, struct chat_part *parts, size_t *count)
             parts[(*count)++] = part;
         }
     }
+    return OK;
 }
 
 /* Reasoning in whatever member a compatible server or client puts it. */
-static void take_thinking(yyjson_val *m, struct chat_part *parts, size_t *count)
+static enum err take_thinking(struct decoder *d, yyjson_val *m, struct chat_part *parts,
+                              size_t *count)
 {
     struct slice text = json_get_string(m, "reasoning_content");
     size_t before = *count;
-    take_proven(m, parts, count);
+    if (take_proven(d, m, parts, count)) {
+        return d->failed;
+    }
     if (!text.len) {
         text = json_get_string(m, "reasoning");
     }
     if (text.len && *count == before) {
         parts[(*count)++] = (struct chat_part){.kind = CHAT_THINKING, .text = text};
     }
+    return OK;
 }
 
 /* thinking + content + refusal + calls + old-style call */
@@ -223,8 +267,8 @@ static size_t size_of_assistant(yyjson_val *m)
 static enum err take_assistant(struct decoder *d, yyjson_val *m, struct chat_part *parts,
                                size_t *count)
 {
-    take_thinking(m, parts, count);
-    if (take_content(d, json_get(m, "content"), parts, count)) {
+    if (take_thinking(d, m, parts, count) ||
+        take_content(d, json_get(m, "content"), parts, count)) {
         return d->failed;
     }
     struct slice refusal = json_get_string(m, "refusal");

@@ -23,8 +23,7 @@ static void drop(struct encoder *e, const char *name)
     drop_name(&e->dropped, slice_str(name));
 }
 
-/* A data: URL where the bytes are inline, as a JSON string. */
-static void add_data_url(struct text *t, const char *name, const struct chat_part *p)
+void openai_add_data_url(struct text *t, const char *name, const struct chat_part *p)
 {
     text_add_json_key(t, name);
     if (!p->data.len) {
@@ -91,7 +90,7 @@ static void open_image(struct text *t, const struct chat_part *p)
     write_string(t, "type", SLICE("image_url"));
     text_add_json_key(t, "image_url");
     TEXT_ADD(t, "{");
-    add_data_url(t, "url", p);
+    openai_add_data_url(t, "url", p);
     write_string_if(t, "detail", p->detail);
     TEXT_ADD(t, "}");
 }
@@ -138,7 +137,7 @@ static void add_file(struct encoder *e, const struct chat_part *p)
     write_string_if(t, "file_id", has_own_file(p) ? p->file_id : SLICE_NONE);
     write_string_if(t, "filename", p->name.len || !p->data.len ? p->name : SLICE("document.pdf"));
     if (p->data.len) {
-        add_data_url(t, "file_data", p);
+        openai_add_data_url(t, "file_data", p);
     }
     TEXT_ADD(t, "}");
     add_marker(e, p->cache_marker);
@@ -255,8 +254,25 @@ void openai_add_call_proof(struct text *t, struct slice signature, struct slice 
     }
 }
 
+/* A custom call whose tool the Responses API named, and which here is a function of one text. */
+static bool is_wrapped(const struct chat_part *p)
+{
+    return p->is_custom && slice_eq(p->provider, SLICE("responses"));
+}
+
+static void add_wrapped(struct text *t, struct slice input)
+{
+    struct text object = text_growing(t->arena);
+    TEXT_ADD(&object, "{");
+    write_string(&object, "input", input);
+    TEXT_ADD(&object, "}");
+    write_string(t, "arguments", text_slice(&object));
+    t->is_full = t->is_full || object.is_full;
+}
+
 static void add_call(struct text *t, const struct chat_part *p, size_t index, bool is_answer)
 {
+    bool is_custom = p->is_custom && !is_wrapped(p);
     write_element(t);
     if (p->id.len) {
         write_string(t, "id", p->id);
@@ -264,12 +280,14 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index, bo
         text_add_json_key(t, "id");
         text_addf(t, "\"call_%zu\"", index);
     }
-    write_string(t, "type", p->is_custom ? SLICE("custom") : SLICE("function"));
-    text_add_json_key(t, p->is_custom ? "custom" : "function");
+    write_string(t, "type", is_custom ? SLICE("custom") : SLICE("function"));
+    text_add_json_key(t, is_custom ? "custom" : "function");
     TEXT_ADD(t, "{");
     write_string(t, "name", p->name);
-    if (p->is_custom) {
+    if (is_custom) {
         write_string(t, "input", p->text);
+    } else if (p->is_custom) {
+        add_wrapped(t, p->text);
     } else {
         write_string(t, "arguments", p->text.len ? p->text : SLICE("{}"));
     }
@@ -580,8 +598,7 @@ static void add_max_tokens(struct encoder *e, const struct chat_request *r)
     }
 }
 
-/* How hard to think, in OpenAI's words. A budget of tokens becomes the effort nearest to it. */
-static struct slice effort_of(const struct chat_request *r, const struct dialect_profile *p)
+struct slice openai_effort(const struct chat_request *r, const struct dialect_profile *p)
 {
     struct slice effort = r->reasoning_effort;
     struct slice most = p->takes_xhigh ? SLICE("xhigh") : SLICE("high");
@@ -603,7 +620,7 @@ static struct slice effort_of(const struct chat_request *r, const struct dialect
 
 static void add_effort(struct encoder *e, const struct chat_request *r)
 {
-    struct slice effort = effort_of(r, e->o->profile);
+    struct slice effort = openai_effort(r, e->o->profile);
     bool is_thinking = r->thinking == CHAT_THINKING_BUDGET || r->thinking == CHAT_THINKING_ADAPTIVE;
     if (!e->o->profile->refuses_reasoning_effort) {
         write_string_if(&e->t, "reasoning_effort", effort);
@@ -615,23 +632,22 @@ static void add_effort(struct encoder *e, const struct chat_request *r)
     }
 }
 
-/* Long names of users are sent as their hash, which still tells one from another. */
-static void add_user(struct encoder *e, struct slice user)
+void openai_add_short(struct text *t, const char *name, struct slice value, size_t most)
 {
-    if (user.len <= USER_MAX_BYTES) {
-        write_string_if(&e->t, "user", user);
+    if (value.len <= most) {
+        write_string_if(t, name, value);
         return;
     }
-    struct sha256 hash = sha256_of(user);
-    text_add_json_key(&e->t, "user");
-    text_add_char(&e->t, '"');
+    struct sha256 hash = sha256_of(value);
+    text_add_json_key(t, name);
+    text_add_char(t, '"');
     for (size_t i = 0; i < sizeof(hash.bytes); i++) {
-        text_addf(&e->t, "%02x", (unsigned)hash.bytes[i]);
+        text_addf(t, "%02x", (unsigned)hash.bytes[i]);
     }
-    text_add_char(&e->t, '"');
+    text_add_char(t, '"');
 }
 
-static struct slice tier_of(struct slice tier)
+struct slice openai_tier(struct slice tier)
 {
     return slice_eq(tier, SLICE("standard_only")) ? SLICE("default") : tier;
 }
@@ -665,8 +681,8 @@ enum err openai_encode_request(struct arena *a, const struct chat_request *r,
         drop(&e, "top_k");
     }
     add_effort(&e, r);
-    write_string_if(&e.t, "service_tier", tier_of(r->service_tier));
-    add_user(&e, r->user);
+    write_string_if(&e.t, "service_tier", openai_tier(r->service_tier));
+    openai_add_short(&e.t, "user", r->user, USER_MAX_BYTES);
     write_raw_if(&e.t, "metadata", r->metadata);
     if (o->is_stream) {
         write_bool(&e.t, "stream", true);

@@ -40,7 +40,8 @@ static HOT void read_usage_member(struct peek *k, struct slice key, struct raw_u
 {
     char first = peek_byte(k);
     if (first == '{' &&
-        (KEY_IS(key, "prompt_tokens_details") || KEY_IS(key, "completion_tokens_details"))) {
+        (KEY_IS(key, "prompt_tokens_details") || KEY_IS(key, "completion_tokens_details") ||
+         KEY_IS(key, "input_tokens_details") || KEY_IS(key, "output_tokens_details"))) {
         read_details(k, out);
         return;
     }

@@ -3,6 +3,9 @@
  *   same dialect   events pass as they are; neighbours in the input go out in one call
  *   two dialects   event -> chunks -> bytes, through the scratch arena, reset after each event
  *
+ * How bytes are cut into events is the provider's framing (struct dialect_events); only SSE passes
+ * as it is.
+ *
  * The terminal event always goes out alone, so that the books are closed before it is sent. Where
  * the dialect has none, the event that finishes the last choice is held until the stream ends, and
  * stands for it.
@@ -13,6 +16,7 @@
 #include "dialect/stream.h"
 
 #include "core/check.h"
+#include "wire/eventstream.h"
 
 #include <assert.h>
 
@@ -23,7 +27,10 @@ struct dialect_stream {
     struct arena *arena;     /* the exchange's */
     struct arena scratch;    /* holds nothing between calls */
     struct outcome *outcome; /* borrowed */
-    struct sse sse;
+    union {
+        struct sse sse;
+        struct eventstream frames;
+    } cutter;         /* of the provider's framing */
     struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
     struct slice run; /* events that pass, side by side in `in`, not yet sent */
     unsigned run_flags;
@@ -199,11 +206,27 @@ static bool has_blank_line(struct slice raw)
            slice_ends(raw, SLICE("\r\n\n"));
 }
 
+/* The terminal event lacks its blank line: the dialect's own, or, where it tells more than that
+ * the stream ends, the same with one. */
+static enum err finish_unended(struct dialect_stream *s, struct slice raw)
+{
+    struct slice done = s->o.provider->events->done;
+    struct text t = text_growing(&s->scratch);
+    if (done.len == 0) {
+        text_add(&t, raw);
+        text_add(&t, slice_ends(raw, SLICE("\n")) ? SLICE("\n") : SLICE("\n\n"));
+        done = text_slice(&t);
+    }
+    enum err e = t.is_full ? E_NOMEM : pass_alone(s, done, STREAM_TERMINAL);
+    arena_reset(&s->scratch);
+    return e;
+}
+
 static enum err finish_same(struct dialect_stream *s, struct slice raw)
 {
     s->is_over = true;
     s->outcome->is_complete = true;
-    return pass_alone(s, has_blank_line(raw) ? raw : s->o.provider->events->done, STREAM_TERMINAL);
+    return has_blank_line(raw) ? pass_alone(s, raw, STREAM_TERMINAL) : finish_unended(s, raw);
 }
 
 static bool is_finished(const struct dialect_stream *s)
@@ -296,12 +319,9 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     if (err) {
         return err;
     }
-    if (look.is_done) {
-        return finish_same(s, e->raw);
-    }
     err = note(s, &look);
-    if (err) {
-        return err;
+    if (err || look.is_done) {
+        return err ? err : finish_same(s, e->raw);
     }
     if (look.is_error) {
         err = release(s);
@@ -310,7 +330,7 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
                                : pass_alone(s, e->raw, STREAM_ERROR);
     }
     unsigned flags = look.output_bytes ? STREAM_CONTENT : 0;
-    if (s->o.provider->events->done.len == 0) {
+    if (s->o.provider->events->lacks_terminal) {
         return relay_unended(s, e, data, flags);
     }
     if (s->o.hides_usage && look.is_usage_only) {
@@ -321,9 +341,15 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     return err || !s->is_ending || has_blank_line(e->raw) ? err : pass(s, SLICE("\n\n"), 0);
 }
 
-static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
+static enum err on_chunk(void *ctx, const struct chat_chunk *given)
 {
     struct dialect_stream *s = ctx;
+    struct chat_chunk named = *given;
+    const struct chat_chunk *chunk = &named;
+    if (named.kind == CHAT_CHUNK_START) { /* where the provider does not say */
+        named.id = named.id.len ? named.id : s->o.id;
+        named.model = named.model.len || s->outcome->model.len ? named.model : s->o.model;
+    }
     if (chunk->kind == CHAT_CHUNK_END) {
         s->is_over = true;
         s->outcome->is_complete = true;
@@ -337,9 +363,13 @@ static enum err on_chunk(void *ctx, const struct chat_chunk *chunk)
 static enum err translate_data(struct dialect_stream *s, struct slice name, struct slice data)
 {
     struct event_look look;
+    bool was_error = s->outcome->is_error;
     enum err err = s->o.provider->events->look(name, data, &look);
-    if (!err && !look.is_done) {
+    if (!err) {
         err = note(s, &look);
+    }
+    if (!err && look.is_error && was_error) {
+        return OK; /* said again in other words: Responses tells it twice */
     }
     if (!err && look.is_error) {
         const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
@@ -348,6 +378,15 @@ static enum err translate_data(struct dialect_stream *s, struct slice name, stru
         err = s->o.provider->events->decode(&s->decoder, data);
         s->decoder.is_first = false;
     }
+    arena_reset(&s->scratch);
+    return err;
+}
+
+/* The error that was noted goes out, unless noting it failed. */
+static enum err translate_error(struct dialect_stream *s, enum err noted)
+{
+    const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
+    enum err err = noted ? noted : on_chunk(s, &chunk);
     arena_reset(&s->scratch);
     return err;
 }
@@ -365,11 +404,67 @@ static enum err translate_event(void *ctx, const struct sse_event *e)
     if (!slice_starts(e->odd, SLICE("error:"))) {
         return e->odd.len && is_foreign(e->odd) ? E_SYNTAX : OK;
     }
-    enum err err = note_odd_error(s, e->odd);
-    const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
-    err = err ? err : on_chunk(s, &chunk);
-    arena_reset(&s->scratch);
-    return err;
+    return translate_error(s, note_odd_error(s, e->odd));
+}
+
+/* A frame that says of itself that it is an error names its kind where it says nothing else. */
+static enum err translate_frame(void *ctx, const struct eventstream_frame *f)
+{
+    struct dialect_stream *s = ctx;
+    struct slice data = slice_trim(f->payload);
+    if (s->is_over) {
+        return OK;
+    }
+    if (f->kind == EVENTSTREAM_EVENT) {
+        return data.len ? translate_data(s, f->name, data) : OK;
+    }
+    const struct event_look look = {.is_error = true, .error = data.len > 2 ? data : f->name};
+    return translate_error(s, note(s, &look));
+}
+
+/* --- framings ----------------------------------------------------------------------------------
+ */
+
+static void begin_cutting(struct dialect_stream *s, bool is_same)
+{
+    size_t max = s->o.event_max_bytes;
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE:
+        sse_init(&s->cutter.sse, s->arena, max, is_same ? relay_event : translate_event, s);
+        break;
+    case STREAM_FRAMING_EVENTSTREAM:
+        assert(!is_same);
+        eventstream_init(&s->cutter.frames, s->arena, max, translate_frame, s);
+        break;
+    }
+}
+
+static HOT enum err cut(struct dialect_stream *s, struct slice in)
+{
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE: return sse_feed(&s->cutter.sse, in);
+    case STREAM_FRAMING_EVENTSTREAM: return eventstream_feed(&s->cutter.frames, in);
+    }
+    return E_UNSUPPORTED;
+}
+
+static enum err end_cutting(struct dialect_stream *s)
+{
+    switch (s->o.provider->events->framing) {
+    case STREAM_FRAMING_SSE: return sse_end(&s->cutter.sse);
+    case STREAM_FRAMING_EVENTSTREAM: return eventstream_end(&s->cutter.frames);
+    }
+    return E_UNSUPPORTED;
+}
+
+bool dialect_is_stream_type(const struct dialect *provider, struct slice content_type)
+{
+    static const struct slice types[] = {
+        [STREAM_FRAMING_SSE] = SLICE_INIT("text/event-stream"),
+        [STREAM_FRAMING_EVENTSTREAM] = SLICE_INIT("application/vnd.amazon.eventstream"),
+    };
+    struct slice type = types[provider->events->framing];
+    return slice_eq_nocase(slice_head(content_type, type.len), type);
 }
 
 /* What the decoder and the encoder remember between events; false: no memory. */
@@ -426,7 +521,7 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
     if (!is_same && !begin_translation(s)) {
         return E_NOMEM;
     }
-    sse_init(&s->sse, a, o->event_max_bytes, is_same ? relay_event : translate_event, s);
+    begin_cutting(s, is_same);
     *out = s;
     return OK;
 }
@@ -434,7 +529,7 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
 HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
 {
     s->in = in;
-    enum err e = sse_feed(&s->sse, in);
+    enum err e = cut(s, in);
     enum err sent = flush(s); /* what is whole goes out, whatever follows it */
     s->in = SLICE_NONE;
     return e ? e : sent;
@@ -453,7 +548,7 @@ static enum err end_same(struct dialect_stream *s)
 enum err dialect_stream_end(struct dialect_stream *s)
 {
     s->is_ending = true;
-    enum err e = sse_end(&s->sse);
+    enum err e = end_cutting(s);
     enum err sent = flush(s);
     if (e || sent) {
         return e == E_SYNTAX || e == E_LIMIT ? E_EOF : e ? e : sent; /* half an event is a cut */

@@ -42,7 +42,16 @@ struct stream_decoder {
     void *ctx;
 };
 
+/* How the bytes of a stream are cut into events. What cuts hands out events alike: name and data,
+ * or an error that the framing itself tells. A dialect that is not framed as SSE has no client
+ * side: its streams are always translated. */
+enum stream_framing {
+    STREAM_FRAMING_SSE = 0,    /* text/event-stream, wire/sse.h */
+    STREAM_FRAMING_EVENTSTREAM /* application/vnd.amazon.eventstream, wire/eventstream.h */
+};
+
 struct dialect_events {
+    enum stream_framing framing;
     /* --- provider side --- */
     /* E_SYNTAX: the data is not this dialect's. */
     enum err (*look)(struct slice name, struct slice data, struct event_look *out);
@@ -57,9 +66,10 @@ struct dialect_events {
      * to say. */
     enum err (*decode_end)(struct stream_decoder *decoder);
     size_t decoder_bytes;
-    /* The terminal event, made when a provider leaves it out. Empty: the dialect has none (Gemini):
-     * the event that finishes the last choice is held until the end and stands for it. */
-    struct slice done;
+    struct slice done;   /* the terminal event, made when a provider leaves it out; empty: it tells
+                            more than that, and cannot be made */
+    bool lacks_terminal; /* the dialect has no terminal event (Gemini): the one that finishes the
+                            last choice is held until the end and stands for it */
     /* --- client side --- */
     /* A chunk as bytes through options->on_bytes. NULL: only for the same dialect. */
     enum err (*encode)(struct stream_encoder *encoder, const struct chat_chunk *chunk);

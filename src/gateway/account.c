@@ -1,5 +1,7 @@
 #include "gateway/account.h"
 
+#include "gateway/raw.h"
+
 #include <assert.h>
 
 enum {
@@ -30,17 +32,26 @@ static int64_t estimated_output(const struct exchange *x)
     return is_bounded ? i64_min(output, most) : output;
 }
 
+/* Of the prompt only where the provider has not told that already. */
 void account_estimate(struct exchange *x)
 {
-    x->outcome.usage = (struct usage){.input = estimated_prompt(x), .output = estimated_output(x)};
+    struct usage usage = {.input = estimated_prompt(x)};
+    if (x->outcome.has_prompt_usage) {
+        usage = x->outcome.usage;
+        usage.total_reported = 0;
+    }
+    usage.output = estimated_output(x);
+    usage.is_known = false;
+    x->outcome.usage = usage;
     x->is_estimated = true;
 }
 
 void account_abandoned(struct exchange *x)
 {
-    if (x->target && x->was_sent) {
+    if (x->target && x->was_sent && !x->ask.is_unbilled) {
+        bool is_told = x->outcome.has_usage || x->outcome.has_prompt_usage;
         struct usage used =
-            x->outcome.has_usage ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
+            is_told ? x->outcome.usage : (struct usage){.input = estimated_prompt(x)};
         x->abandoned_nusd =
             i64_add_sat(x->abandoned_nusd, price_cost(&x->target->facts.price, &used));
         x->abandoned_tokens = i64_add_sat(x->abandoned_tokens, usage_total(&used));
@@ -62,9 +73,17 @@ static void settle_usage(struct exchange *x, enum record_status status)
         x->cost_nusd = 0;
         return;
     }
-    if (has_answer && !x->outcome.has_usage) {
+    if (x->route->op == CHAT_OP_COUNT_TOKENS) { /* nobody bills it */
+        x->outcome.usage = (struct usage){0};
+        x->outcome.has_usage = true;
+        return;
+    }
+    if (x->raw) {
+        has_answer = raw_settle(x);
+    } else if (has_answer && !x->outcome.has_usage) {
         account_estimate(x);
-    } else if (!has_answer) {
+    }
+    if (!has_answer) {
         x->outcome.usage = (struct usage){.input = x->abandoned_tokens};
     }
     int64_t cost = has_answer ? price_cost(&x->target->facts.price, &x->outcome.usage) : 0;

@@ -2,24 +2,48 @@
 
 #include "gateway/account.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 
 #include <assert.h>
 
 enum {
     CALL_BACKOFF_FIRST_MS = 100, /* doubled each round, with half of it random */
-    CALL_FIXED_PARTS = 3,
+    CALL_FIXED_PARTS = 6,        /* head in three, credential, its signature, rest */
 };
 
-/* Head lines of this request: hop marker, length, end of head. */
+/* What the dialect's own client may say in a header, or the provider's default. */
+static struct slice header_value(const struct exchange *x, const struct dialect_header *h)
+{
+    struct slice given = dialect_is_same(x->client, x->target->provider->dialect)
+                             ? http_head_find(&x->rq->head, h->name)
+                             : SLICE_NONE;
+    return given.len ? given : h->value;
+}
+
+/* Head lines of this request: the dialect's, hop marker, length, end of head. */
 static struct slice render_head_rest(struct exchange *x)
 {
-    enum { HEAD_REST_MAX_BYTES = 160 };
-    char *room = arena_alloc(x->arena, HEAD_REST_MAX_BYTES);
+    enum { HEAD_REST_BYTES = 160 };
+    const struct dialect *d = x->target->provider->dialect;
+    size_t size = HEAD_REST_BYTES;
+    for (size_t i = 0; i < d->header_count; i++) {
+        size += d->headers[i].name.len + header_value(x, &d->headers[i]).len + 4;
+    }
+    char *room = arena_alloc(x->arena, size);
     if (!room) {
         return SLICE_NONE;
     }
-    struct text t = text_in(room, HEAD_REST_MAX_BYTES);
+    struct text t = text_in(room, size);
+    for (size_t i = 0; i < d->header_count; i++) {
+        struct slice value = header_value(x, &d->headers[i]);
+        if (value.len) {
+            text_add(&t, d->headers[i].name);
+            TEXT_ADD(&t, ": ");
+            text_add(&t, value);
+            TEXT_ADD(&t, "\r\n");
+        }
+    }
     TEXT_ADD(&t, "via: 1.1 ");
     text_add(&t, slice_str(x->worker->gateway->via));
     TEXT_ADD(&t, "\r\ncontent-length: ");
@@ -36,6 +60,8 @@ static enum err render_body(struct exchange *x)
     struct encode_options o = {
         .model = t->model,
         .profile = &t->facts.profile,
+        .op = x->route->op,
+        .output_model_tokens = t->facts.output_max_tokens,
         .output_cap_tokens = x->ask.output_max_tokens < 0 ? x->plan.output_cap_tokens : -1,
         .is_stream = x->ask.is_stream,
         .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
@@ -55,9 +81,100 @@ static enum err render_body(struct exchange *x)
     return t->provider->dialect->encode_request(x->arena, x->ask.neutral, &o, &x->body);
 }
 
+/* "POST /path" of this request, where it says the model; the query is the provider's own. */
+static struct slice render_path(struct exchange *x)
+{
+    const struct route_target *target = x->target;
+    const struct route_provider *p = target->provider;
+    struct text t = text_growing(x->arena);
+    struct slice path = p->dialect->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+    text_add(&t, p->base_path);
+    if (p->model_begins_path) {
+        text_add_char(&t, '/');
+        text_add_uri(&t, target->model, false);
+    }
+    text_add(&t, path);
+    return path.len && !t.is_full ? text_slice(&t) : SLICE_NONE;
+}
+
+/* A credential that is made over the request. */
+static enum err sign_request(struct exchange *x, struct slice path, struct slice *out_lines)
+{
+    const struct route_provider *p = x->target->provider;
+    struct text t = text_growing(x->arena);
+    const struct dialect_signing in = {
+        .method = SLICE("POST"),
+        .path = path,
+        .query = slice_from(p->fixed_query, 1),
+        .host = p->dest.authority,
+        .body = x->body.parts,
+        .body_count = x->body.count,
+        .key = secret_slice(&p->keys[x->choice.key].secret),
+        .region = p->region,
+        .now_unix_ns = clock_unix_ns(),
+    };
+    enum err e = p->dialect->sign(x->arena, &in, &t);
+    *out_lines = text_slice(&t);
+    return e;
+}
+
+/* With the query that the dialect's own client may send and nothing depends on. */
+static void add_prefix(const struct exchange *x, struct attempt_request *request)
+{
+    const struct route_provider *p = x->target->provider;
+    struct slice head = p->head_prefix[x->route->op];
+    struct slice query = p->dialect->query;
+    if (query.len == 0 || !dialect_is_same(x->client, p->dialect) ||
+        !slice_eq(x->rq->head.query, slice_from(query, 1))) {
+        request->parts[request->part_count++] = head;
+        return;
+    }
+    request->parts[request->part_count++] = slice_head(head, p->line_bytes[x->route->op]);
+    request->parts[request->part_count++] = query;
+    request->parts[request->part_count++] = slice_from(head, p->line_bytes[x->route->op]);
+}
+
+/* Head lines up to the credential, and the credential. */
+static enum err add_head(struct exchange *x, struct attempt_request *request)
+{
+    const struct route_provider *p = x->target->provider;
+    struct slice path = SLICE_NONE, signature = SLICE_NONE;
+    assert(!p->dialect->sign || p->path_has_model); /* what is signed is made here */
+    if (p->path_has_model) {
+        path = render_path(x);
+        if (!path.ptr) {
+            return E_NOMEM;
+        }
+        struct slice line =
+            arena_printf(x->arena, "POST %.*s%.*s", SLICE_ARG(path), SLICE_ARG(p->fixed_query));
+        request->parts[request->part_count++] = line;
+        if (!line.ptr) {
+            return E_NOMEM;
+        }
+    }
+    add_prefix(x, request);
+    if (x->choice.key == SIZE_MAX) {
+        return OK;
+    }
+    if (p->keys[x->choice.key].auth_headers.len) {
+        request->parts[request->part_count++] = p->keys[x->choice.key].auth_headers;
+    }
+    enum err e = p->dialect->sign ? sign_request(x, path, &signature) : OK;
+    if (signature.len) {
+        request->parts[request->part_count++] = signature;
+    }
+    return e;
+}
+
 static enum err send_request(struct exchange *x)
 {
     const struct route_provider *p = x->target->provider;
+    if (x->raw) {
+        return raw_send(x);
+    }
+    if (p->head_prefix[x->route->op].len == 0) {
+        return E_UNSUPPORTED; /* the provider has no such operation */
+    }
     enum err e = render_body(x);
     if (e != OK) {
         return e;
@@ -75,9 +192,9 @@ static enum err send_request(struct exchange *x)
     if (!rest.ptr) {
         return E_NOMEM;
     }
-    request.parts[request.part_count++] = p->head_prefix[x->route->op];
-    if (x->choice.key != SIZE_MAX) {
-        request.parts[request.part_count++] = p->keys[x->choice.key].auth_headers;
+    e = add_head(x, &request);
+    if (e != OK) {
+        return e;
     }
     request.parts[request.part_count++] = rest;
     for (size_t i = 0; i < x->body.count; i++) {
@@ -98,7 +215,9 @@ static void begin_attempt(struct exchange *x)
     x->is_answer_stream = false;
     x->stream = NULL;
     x->first_byte_ns = 0;
+    x->held_len = 0;
     x->is_terminal_seen = false;
+    x->is_error_sent = false;
     x->outcome = (struct outcome){0};
     health_begin(x->target->health);
     if (x->key_health) {
@@ -108,16 +227,30 @@ static void begin_attempt(struct exchange *x)
     x->action = "waiting for the provider";
 }
 
+static COLD void hide(struct slice text, struct slice word)
+{
+    for (size_t at; word.len && (at = slice_search(text, word)) < text.len;) {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
+        memset((char *)(uintptr_t)text.ptr + at, '*', word.len);
+        text = slice_from(text, at + word.len);
+    }
+}
+
 COLD void call_hide_key(const struct exchange *x, struct slice text)
 {
+    enum { PART_LEAST_BYTES = 8 }; /* a shorter part would hide ordinary words */
     if (x->choice.key == SIZE_MAX) {
         return;
     }
     struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
-    for (size_t at; key.len && (at = slice_search(text, key)) < text.len;) {
-        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the caller's own bytes, const by type only */
-        memset((char *)(uintptr_t)text.ptr + at, '*', key.len);
-        text = slice_from(text, at + key.len);
+    hide(text, key);
+    /* What is signed goes out in parts: AWS tells back the canonical request, session and all. */
+    while (x->target->provider->dialect->sign && key.len) {
+        struct slice part = slice_head(key, slice_find(key, ':'));
+        if (part.len >= PART_LEAST_BYTES) {
+            hide(text, part);
+        }
+        key = slice_from(key, part.len + 1);
     }
 }
 
@@ -188,6 +321,25 @@ static void fault_of_error(const struct exchange *x, struct fault *f)
     }
 }
 
+/* The provider's status in the words of a client that speaks another dialect. The origin knows one
+ * answer to all of them; 529 is Anthropic's alone. */
+static void fault_of_status(const struct exchange *x, struct fault *f)
+{
+    enum { STATUS_OVERLOADED = 529 };
+    int status = x->failure.status;
+    if (x->client == &dialect_own || (status != 429 && status < 500)) {
+        return;
+    }
+    f->status = status == STATUS_OVERLOADED ? 0 : status;
+    if (status == 429) {
+        f->kind = FAULT_RATE_LIMITED;
+    } else if (status == 503 || status == STATUS_OVERLOADED) {
+        f->kind = FAULT_OVERLOADED;
+    } else if (status == 504) {
+        f->kind = FAULT_UPSTREAM_TIMEOUT;
+    }
+}
+
 /* The provider's own words, where the client speaks its dialect: status, body and Retry-After. */
 static void reply_provider_error(struct exchange *x)
 {
@@ -235,6 +387,8 @@ static void exhausted(struct exchange *x)
             x->client == &dialect_own
                 ? why->message
                 : SLICE("The provider refused the gateway's credentials, quota or deployment.");
+    } else {
+        fault_of_status(x, &f);
     }
     exchange_fail(x, &f, RECORD_ERROR);
 }
@@ -282,12 +436,13 @@ void call_failed(struct exchange *x, enum health_outcome outcome, const struct f
         x->failure = *why;
         note_failure(x);
     }
-    if (why &&
+    if (why && raw_may_retry(x, why) &&
         call_next(
             x)) { /* another target: not limited by the retry budget, the breakers see to that */
         return;
     }
-    if (why && is_worth_another_round(x) && retry_budget_spend(&g->retries)) {
+    if (why && raw_may_retry(x, why) && is_worth_another_round(x) &&
+        retry_budget_spend(&g->retries)) {
         schedule_round(x);
         return;
     }

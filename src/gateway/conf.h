@@ -23,6 +23,7 @@ struct gateway_conf {
     struct slice metrics_host,
         admin_host; /* METRICS_LISTEN, ADMIN_LISTEN; empty: on the main port */
     uint16_t metrics_port, admin_port;
+    size_t body_max_bytes, upload_max_bytes; /* MAX_BODY; UPLOAD_MAX, not less */
     size_t workers;
     int64_t drain_ns, drain_delay_ns;
     struct slice api_prefix;   /* API_V1_STR */
@@ -57,6 +58,7 @@ struct gateway_conf {
     int attempts_max;          /* per request, retries included */
     size_t response_max_bytes; /* buffered answers: 64 MiB */
     size_t event_max_bytes;    /* 4 MiB */
+    bool guards_streams;       /* nothing goes out before the first content */
     int64_t keepalive_ns;      /* SSE comments on idle streams; 0: off */
     int64_t dns_ttl_ns;
     struct upstream_conf upstream;

@@ -2,6 +2,7 @@
 
 #include "gateway/account.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
 
@@ -43,6 +44,7 @@ void exchange_end(struct exchange *x)
     assert(!x->attempt && (x->is_accounted || !x->is_known));
     account_log(x);
     loop_timer_stop(w->loop, &x->timer);
+    loop_timer_stop(w->loop, &x->token_timer);
     if (x->flight) {
         flight_leave(x);
     }
@@ -68,13 +70,19 @@ struct slice exchange_keep(struct exchange *x, struct slice s)
     return s.len ? arena_dup(x->arena, s) : SLICE_NONE;
 }
 
-/* The head is out already: only an event can tell the client, unless the provider's own has. */
+/* The head is out already: only an event can tell the client, unless the provider's has. */
 static void fail_stream(struct exchange *x, const struct fault *f)
 {
+    if (x->raw) {
+        raw_cut(x);
+        return;
+    }
     char room[2048];
     struct text event = text_in(room, sizeof(room));
-    if (!x->outcome.is_error) {
-        x->client->render_stream_fault(f, &event);
+    if (!x->is_error_sent) {
+        struct fault named = *f;
+        named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
+        x->client->render_stream_fault(&named, &event);
     }
     struct slice part = text_slice(&event);
     x->state = EXCHANGE_REPLYING;
@@ -107,7 +115,9 @@ static void fail_reply(struct exchange *x, const struct fault *f, enum record_st
     struct text body = text_growing(x->arena);
     int http_status = 0;
     struct text fault_headers = text_growing(x->arena);
-    x->client->render_fault(f, &http_status, &body, &fault_headers);
+    struct fault named = *f;
+    named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
+    x->client->render_fault(&named, &http_status, &body, &fault_headers);
     account(x, status, http_status);
     x->state = EXCHANGE_REPLYING;
     if (!x->conn) {

@@ -13,6 +13,12 @@
  * upstream cut                 -> REPLYING account, error event (any)    client gone -> ENDED
  * attempt cancelled, account (unless followers still read) REPLYING last byte with the kernel ->
  * ENDED    memory released by listen
+ *
+ * Requests whose bodies nobody looks into (files, audio, images, /passthrough/) are exchanges like
+ * others: ROUTE_RAW is the route's kind, and x->raw what the stages ask of gateway/raw.h where a
+ * dialect would be asked otherwise: what is the model, what may it cost, what goes to the provider.
+ * An answer below 400 then goes through raw_relay.c instead of being gathered; errors, health,
+ * retries, limits and records are those of every exchange.
  */
 #ifndef GATEWAY_EXCHANGE_H
 #define GATEWAY_EXCHANGE_H
@@ -62,6 +68,7 @@ struct exchange {
     struct http_request *rq;
     struct arena *arena; /* rq->arena */
     const struct api_route *route;
+    struct slice rest; /* of the path: what the route's "/" or "*" left open */
     const struct dialect *client;
     const char *action; /* what is being done, for errors and logs */
     size_t stage;       /* index into the pipeline */
@@ -76,6 +83,8 @@ struct exchange {
 
     /* parse */
     struct chat_ask ask;
+
+    struct raw *raw; /* bodies that nobody looks into (gateway/raw.h); arena, NULL for others */
 
     /* resolve */
     struct route_plan plan;
@@ -102,6 +111,7 @@ struct exchange {
     /* reserve */
     bool is_open_recorded;
     int64_t reserve_until_ns; /* waits for others' reservations till then; 0: not waiting */
+    bool is_tightened;        /* the prompt's tokens were counted, or cannot be */
 
     /* call */
     struct route_tried tried;
@@ -134,12 +144,16 @@ struct exchange {
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;
-    int64_t first_byte_ns; /* monotonic; 0: none yet */
+    char *held; /* a guarded stream's bytes before its first content; arena */
+    size_t held_len, held_cap;
+    struct loop_timer token_timer; /* first content is due */
+    int64_t first_byte_ns;         /* monotonic; 0: none yet */
     int64_t last_event_ns;
     bool is_paused;
     bool was_sent; /* the last attempt's request went out whole */
     bool is_terminal_seen;
-    char *tail; /* the terminal event, held until the attempt ends in the same turn */
+    bool is_error_sent; /* the client had the provider's own error event: ours would be a second */
+    char *tail;         /* the terminal event, held until the attempt ends in the same turn */
     size_t tail_len;
 
     /* account */

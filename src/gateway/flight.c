@@ -94,6 +94,7 @@ void flight_drained(struct exchange *x)
     }
     struct slice part = slice_of(leader->answer + x->follow_at, leader->answer_len - x->follow_at);
     x->follow_at = leader->answer_len;
+    x->is_error_sent = leader->is_error_sent;
     x->is_paused = !http_conn_stream_write(x->conn, &part, 1);
 }
 

@@ -50,7 +50,8 @@ struct worker {
 
     struct list live; /* exchanges in progress, by exchange.link */
     size_t live_count;
-    struct flight *flights; /* coalesced calls in flight (gateway/flight.h) */
+    struct key_memo *key_memo; /* gateway/cache_key.c; NULL until needed */
+    struct flight *flights;    /* coalesced calls in flight (gateway/flight.h) */
 
     /* Gathered bytes of one feed, sent in one write; slices point into the read buffer or into
      * copy. */

@@ -78,9 +78,10 @@ void door_fail(struct door *d, int status, const char *format, ...)
 /* Unknown paths answer in the dialect that a client of that path would speak. */
 static const struct dialect *dialect_of_path(const struct gateway_conf *conf, struct slice path)
 {
-    return slice_starts(path, conf->api_prefix) || slice_starts(path, SLICE("/health"))
-               ? &dialect_own
-               : &dialect_openai;
+    bool is_own = slice_starts(path, conf->api_prefix) || slice_starts(path, SLICE("/health"));
+    return is_own                                      ? &dialect_own
+           : slice_starts(path, SLICE("/v1/messages")) ? &dialect_anthropic
+                                                       : &dialect_openai;
 }
 
 static void refuse_head(struct worker *w, struct http_conn *c, struct http_request *rq,
@@ -94,7 +95,9 @@ static void refuse_head(struct worker *w, struct http_conn *c, struct http_reque
     struct text body = text_growing(&rq->arena);
     struct text headers = text_growing(&rq->arena);
     int status = 0;
-    dialect_of_path(d->conf, rq->head.path)->render_fault(f, &status, &body, &headers);
+    struct fault named = *f;
+    named.request_id = slice_of(d->id_text, ID_TEXT_BYTES);
+    dialect_of_path(d->conf, rq->head.path)->render_fault(&named, &status, &body, &headers);
     if (route) {
         TEXT_ADD(&headers, "allow: ");
         router_allow(route, &headers);
@@ -129,6 +132,7 @@ static void begin_exchange(struct worker *w, struct http_conn *c, struct http_re
         http_conn_abort(c);
         return;
     }
+    x->rest = rest;
     if (route->kind == ROUTE_MODELS) {
         models_reply(x, rest);
         return;
@@ -266,18 +270,23 @@ static void on_fault(void *ctx, int status, const char *text, struct http_reques
 {
     struct worker_port *port = ctx;
     const struct gateway_conf *conf = versions_current(&port->worker->versions);
-    bool is_own = rq && rq->head.path.len && dialect_of_path(conf, rq->head.path) == &dialect_own;
-    if (is_own) {
+    const struct dialect *d =
+        rq && rq->head.path.len ? dialect_of_path(conf, rq->head.path) : &dialect_openai;
+    if (d == &dialect_own) {
         TEXT_ADD(out, "{\"detail\":");
         text_add_json_string(out, slice_str(text));
         TEXT_ADD(out, "}");
         return;
     }
-    TEXT_ADD(out, "{\"error\":{\"message\":");
+    struct slice type = status >= 500 && d == &dialect_anthropic ? SLICE("api_error")
+                        : status >= 500                          ? SLICE("server_error")
+                                                                 : SLICE("invalid_request_error");
+    text_add(out, d == &dialect_anthropic ? SLICE("{\"type\":\"error\",\"error\":{\"type\":\"")
+                                          : SLICE("{\"error\":{\"type\":\""));
+    text_add(out, type);
+    TEXT_ADD(out, "\",\"message\":");
     text_add_json_string(out, slice_str(text));
-    text_add(out, status >= 500 ? SLICE(",\"type\":\"server_error\"")
-                                : SLICE(",\"type\":\"invalid_request_error\""));
-    TEXT_ADD(out, ",\"param\":null,\"code\":null}}");
+    text_add(out, d == &dialect_anthropic ? SLICE("}}") : SLICE(",\"param\":null,\"code\":null}}"));
 }
 
 struct http_handler gateway_handler(struct worker_port *port)
@@ -289,99 +298,4 @@ struct http_handler gateway_handler(struct worker_port *port)
                                  .on_gone = on_gone,
                                  .on_done = on_done,
                                  .on_fault = on_fault};
-}
-
-/* --- models ------------------------------------------------------------------------------------
- */
-
-struct model_list {
-    struct exchange *x;
-    struct text out;
-    struct slice wanted; /* empty: all */
-    size_t count;
-};
-
-static void add_model(void *ctx, struct slice model, struct slice owner)
-{
-    struct model_list *l = ctx;
-    const struct auth_who *who = &l->x->who;
-    if ((l->wanted.len && !slice_eq(model, l->wanted)) || slice_find(model, '*') < model.len ||
-        (who->allowed_models.len && !auth_model_allowed(who->allowed_models, model)) ||
-        (l->wanted.len && l->count)) {
-        return;
-    }
-    if (l->count++) {
-        TEXT_ADD(&l->out, ",");
-    }
-    TEXT_ADD(&l->out, "{\"id\":");
-    text_add_json_string(&l->out, model);
-    TEXT_ADD(&l->out, ",\"object\":\"model\",\"created\":");
-    text_add_i64(&l->out, l->x->worker->gateway->started_unix_ns / NS_PER_S);
-    TEXT_ADD(&l->out, ",\"owned_by\":");
-    text_add_json_string(&l->out, owner);
-    TEXT_ADD(&l->out, "}");
-}
-
-static bool models_auth(struct exchange *x)
-{
-    struct slice credential = auth_credential(&x->rq->head, x->conf->api_key_header);
-    enum auth_verdict v = auth_check(x->worker->gateway->directory, credential, x->started_unix_ns,
-                                     x->arena, &x->who);
-    if (v != AUTH_OK) {
-        exchange_fail(
-            x,
-            v == AUTH_MISSING
-                ? &(struct fault){.kind = FAULT_AUTH_MISSING, .message = SLICE("API key missing")}
-                : &(struct fault){.kind = FAULT_AUTH_INVALID, .message = SLICE("Invalid API key")},
-            RECORD_ERROR);
-        return false;
-    }
-    return true;
-}
-
-void models_reply(struct exchange *x, struct slice id)
-{
-    if (!models_auth(x)) {
-        return;
-    }
-    struct model_list l = {
-        .x = x, .out = text_growing(x->arena), .wanted = http_percent_decode(x->arena, id)};
-    if (id.len && !l.wanted.len) {
-        exchange_fail(x,
-                      &(struct fault){.kind = FAULT_MODEL_NOT_FOUND,
-                                      .message = SLICE("The model name is not valid.")},
-                      RECORD_ERROR);
-        return;
-    }
-    if (!id.len) {
-        TEXT_ADD(&l.out, "{\"object\":\"list\",\"data\":[");
-    }
-    route_models(x->conf->routes, add_model, &l);
-    if (!id.len) {
-        TEXT_ADD(&l.out, "]}");
-    }
-    if (id.len && l.count == 0) {
-        struct slice message =
-            arena_printf(x->arena, "The model `%.*s` does not exist or this key may not use it.",
-                         SLICE_ARG(slice_head(l.wanted, 200)));
-        exchange_fail(x,
-                      &(struct fault){.kind = FAULT_MODEL_NOT_FOUND,
-                                      .message = message,
-                                      .param = SLICE("model")},
-                      RECORD_ERROR);
-        return;
-    }
-    if (l.out.is_full) {
-        exchange_fail(
-            x,
-            &(struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("The list is too large.")},
-            RECORD_ERROR);
-        return;
-    }
-    char room[REPLY_HEADERS_MAX_BYTES];
-    struct text headers = text_in(room, sizeof(room));
-    struct slice body = text_slice(&l.out);
-    x->state = EXCHANGE_REPLYING;
-    reply_headers(x, SLICE("application/json"), &headers);
-    http_conn_reply(x->conn, 200, text_slice(&headers), &body, 1);
 }

@@ -72,7 +72,6 @@ static struct slice stored_events(struct exchange *x)
 void keep_stream(struct exchange *x)
 {
     const struct dialect *provider = x->target->provider->dialect;
-    struct streamed s;
     struct slice payload = SLICE_NONE;
     if (!x->is_storing) {
         keep_answer(x, CACHE_EVENTS, SLICE_NONE);
@@ -83,8 +82,8 @@ void keep_stream(struct exchange *x)
         keep_answer(x, CACHE_EVENTS, payload);
         return;
     }
-    keep_gather(x, &s);
-    if (provider->encode_response(x->arena, &s.response, NULL, &payload) != OK) {
+    const struct chat_response *answer = dialect_stream_answer(x->stream);
+    if (!answer || provider->encode_response(x->arena, answer, NULL, &payload) != OK) {
         x->is_storing = false;
     }
     keep_answer(x, CACHE_BODY, payload);

@@ -4,6 +4,7 @@
 #include "gateway/call.h"
 #include "gateway/flight.h"
 #include "gateway/keep.h"
+#include "gateway/raw.h"
 #include "gateway/reply.h"
 
 #include <assert.h>
@@ -11,7 +12,8 @@
 enum {
     ANSWER_FIRST_BYTES = 2048,
     ANSWER_TRUSTED_BYTES = 64 * 1024,
-    PROVIDER_ERROR_MAX_BYTES = 64 * 1024
+    PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
+    HELD_MAX_BYTES = 16 * 1024 /* events before the first content are few and small */
 };
 
 /* --- answer bytes ------------------------------------------------------------------------------
@@ -150,13 +152,14 @@ static void on_keepalive(struct loop_timer *timer)
     struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
     int64_t now_ns = loop_now_ns(x->worker->loop);
     if (now_ns - x->last_event_ns >= x->conf->keepalive_ns) {
-        if (x->state == EXCHANGE_STAGES) { /* a comment commits the status */
+        if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
         }
-        struct slice comment = SLICE(": keep-alive\n\n");
+        struct slice word =
+            x->client->keepalive.len ? x->client->keepalive : SLICE(": keep-alive\n\n");
         x->last_event_ns = now_ns;
         if (x->conn && !x->is_paused) {
-            (void)http_conn_stream_write(x->conn, &comment, 1);
+            (void)http_conn_stream_write(x->conn, &word, 1);
         }
     }
     arm_keepalive(x, x->last_event_ns);
@@ -167,6 +170,71 @@ static void drop_request_body(struct exchange *x)
 {
     if (x->attempt && attempt_was_sent(x->attempt)) {
         http_request_drop_body(x->rq);
+    }
+}
+
+/* A stream is guarded till its first content: nothing of it has gone out, so another target may
+ * still answer. */
+static bool is_guarded(const struct exchange *x)
+{
+    return x->conf->guards_streams && x->state == EXCHANGE_STAGES && x->first_byte_ns == 0;
+}
+
+/* Something went out, or content came in this very read and is about to: what has begun is not
+ * repeated elsewhere, however the provider's bytes were cut. */
+static bool has_begun(const struct exchange *x)
+{
+    return x->state == EXCHANGE_STREAMING || x->first_byte_ns != 0;
+}
+
+/* Keeps what was gathered; false: there is no room, and it goes out unguarded. */
+static bool hold(struct exchange *x, const struct slice *parts, size_t n)
+{
+    size_t more = 0;
+    for (size_t i = 0; i < n; i++) {
+        more += parts[i].len;
+    }
+    if (more > HELD_MAX_BYTES - x->held_len) {
+        return false;
+    }
+    if (x->held_len + more > x->held_cap) {
+        size_t cap = size_min(HELD_MAX_BYTES, (x->held_len + more) * 2);
+        char *bigger = arena_alloc(x->arena, cap);
+        if (!bigger) {
+            return false;
+        }
+        if (x->held_len) {
+            memcpy(bigger, x->held, x->held_len);
+        }
+        x->held = bigger;
+        x->held_cap = cap;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(x->held + x->held_len, parts[i].ptr, parts[i].len);
+        x->held_len += parts[i].len;
+    }
+    return true;
+}
+
+static void store_gathered(struct exchange *x, const struct slice *parts, size_t n)
+{
+    for (size_t i = 0; i < n && x->is_storing; i++) {
+        if (x->answer_len + parts[i].len > x->conf->cache_entry_max_bytes ||
+            !answer_append(x, parts[i])) {
+            x->is_storing = false;
+        }
+    }
+}
+
+static void send_gathered(struct exchange *x, const struct slice *parts, size_t n)
+{
+    store_gathered(x, parts, n);
+    if (x->flight) {
+        flight_events(x, parts, n);
+    }
+    if (x->conn && !http_conn_stream_write(x->conn, parts, n) && x->attempt && !x->is_paused) {
+        x->is_paused = true;
+        attempt_pause(x->attempt);
     }
 }
 
@@ -184,21 +252,30 @@ static void flush_gather(struct exchange *x)
         begin_stream_reply(x);
         drop_request_body(x);
     }
-    if (x->is_storing) {
-        for (size_t i = 0; i < n && x->is_storing; i++) {
-            if (x->answer_len + w->gather[i].len > x->conf->cache_entry_max_bytes ||
-                !answer_append(x, w->gather[i])) {
-                x->is_storing = false;
-            }
-        }
+    if (x->held_len) {
+        struct slice held = slice_of(x->held, x->held_len);
+        x->held_len = 0;
+        send_gathered(x, &held, 1);
     }
-    if (x->flight) {
-        flight_events(x, w->gather, n);
+    send_gathered(x, w->gather, n);
+}
+
+/* At the end of a read. */
+static void flush_unguarded(struct exchange *x)
+{
+    struct worker *w = x->worker;
+    if (is_guarded(x) && hold(x, w->gather, w->gather_count)) {
+        w->gather_count = 0;
+        w->copy_len = 0;
+        return;
     }
-    if (x->conn && !http_conn_stream_write(x->conn, w->gather, n) && x->attempt && !x->is_paused) {
-        x->is_paused = true;
-        attempt_pause(x->attempt);
-    }
+    flush_gather(x);
+}
+
+static void drop_gathered(struct worker *w)
+{
+    w->gather_count = 0;
+    w->copy_len = 0;
 }
 
 /* Bytes inside the read buffer are sent from there; others are copied, because the decoder may use
@@ -209,12 +286,12 @@ static HOT void gather(struct exchange *x, struct slice bytes, struct slice in)
     bool is_in_place = bytes.ptr >= in.ptr && bytes.ptr + bytes.len <= in.ptr + in.len;
     if (w->gather_count == WORKER_GATHER_MAX ||
         (!is_in_place && bytes.len > WORKER_COPY_BYTES - w->copy_len)) {
-        flush_gather(x); /* before the copy: a flush empties the area */
+        flush_unguarded(x); /* before the copy: a flush empties the area */
     }
     if (!is_in_place) {
         if (bytes.len > WORKER_COPY_BYTES) { /* larger than the area: sent alone, at once */
             w->gather[w->gather_count++] = bytes;
-            flush_gather(x);
+            flush_unguarded(x);
             return;
         }
         memcpy(w->copy + w->copy_len, bytes.ptr, bytes.len);
@@ -248,15 +325,18 @@ static enum err hold_tail(struct exchange *x, struct slice bytes)
 static HOT enum err on_stream_bytes(void *ctx, struct slice bytes, unsigned flags)
 {
     struct exchange *x = ctx;
-    if ((flags & STREAM_ERROR) && x->state == EXCHANGE_STAGES && x->worker->gather_count == 0) {
+    bool is_first = x->worker->gather_count == 0 && x->held_len == 0;
+    if ((flags & STREAM_ERROR) && (is_guarded(x) || (x->state == EXCHANGE_STAGES && is_first))) {
         return E_CANCELLED; /* an error before anything else: the next target may do better */
     }
     if ((flags & STREAM_CONTENT) && x->first_byte_ns == 0) {
         x->first_byte_ns = loop_now_ns(x->worker->loop);
+        loop_timer_stop(x->worker->loop, &x->token_timer);
     }
     if (flags & STREAM_TERMINAL) {
         return hold_tail(x, bytes);
     }
+    x->is_error_sent |= (flags & STREAM_ERROR) != 0;
     if (bytes.len) {
         gather(x, bytes, x->worker->feeding);
     }
@@ -286,6 +366,10 @@ static enum err open_stream(struct exchange *x)
         .client = x->client,
         .op = x->route->op,
         .hides_usage = x->body.adds_usage,
+        .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
+        .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
+        .id = slice_of(x->id_text, ID_TEXT_BYTES),
+        .model = x->target->model,
         .event_max_bytes = x->conf->event_max_bytes,
         .on_bytes = on_stream_bytes,
         .ctx = x,
@@ -297,190 +381,8 @@ static enum err open_stream(struct exchange *x)
     return dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
 }
 
-/* --- whole answers -----------------------------------------------------------------------------
- */
-
-/* The neutral form of an answer, for a client of another dialect. */
-static enum err decode_answer(struct exchange *x, struct slice body, const struct dialect *provider,
-                              struct chat_response **out)
-{
-    struct chat_response *r = ARENA_NEW(x->arena, struct chat_response);
-    enum err e = r ? provider->decode_response(x->arena, body, r) : E_NOMEM;
-    if (e != OK) {
-        return e;
-    }
-    if (!r->has_usage) {
-        r->usage = x->outcome.usage;
-    }
-    *out = r;
-    return OK;
-}
-
-static struct own_extras own_extras_of(const struct exchange *x, bool is_cached)
-{
-    return (struct own_extras){
-        .is_cached = is_cached,
-        .cost_nusd = x->cost_nusd,
-        .latency_ms = (clock_mono_ns() - x->started_ns) / NS_PER_MS,
-        .rate_limit_remaining = x->remaining.requests_limit < 0 ? -1 : x->remaining.requests_left,
-        .provider = x->hit ? x->hit->provider : x->target->provider->name,
-    };
-}
-
-static void reply_body(struct exchange *x, int status, struct slice type, struct slice body)
-{
-    ROOM char room[REPLY_HEADERS_MAX_BYTES];
-    struct text headers = text_in(room, sizeof(room));
-    x->state = EXCHANGE_REPLYING;
-    if (!x->conn) {
-        exchange_end_detached(x);
-        return;
-    }
-    reply_headers(x, type, &headers);
-    if (status >= 400 && x->failure.retry_after.len) {
-        text_addf(&headers, "retry-after: %.*s\r\n", SLICE_ARG(x->failure.retry_after));
-    }
-    http_conn_reply(x->conn, status, text_slice(&headers), &body, 1);
-}
-
-/* The own dialect's stream of a whole answer: one delta, then the result object. */
-static enum err own_events(struct exchange *x, const struct chat_response *r,
-                           const struct own_extras *extras, struct slice *out)
-{
-    struct text t = text_growing(x->arena);
-    for (size_t i = 0; r->choice_count && i < r->choices[0].part_count; i++) {
-        if (r->choices[0].parts[i].kind == CHAT_TEXT) {
-            TEXT_ADD(&t, "data: {\"delta\": ");
-            text_add_json_string(&t, r->choices[0].parts[i].text);
-            TEXT_ADD(&t, "}\n\n");
-        }
-    }
-    TEXT_ADD(&t, "data: ");
-    own_render_result(r, extras, &t);
-    TEXT_ADD(&t, "\n\n");
-    *out = text_slice(&t);
-    return t.is_full ? E_NOMEM : OK;
-}
-
-/* The client's body of the provider's whole answer; as events where a stream was asked for. */
-static enum err render_whole(struct exchange *x, struct slice body, const struct own_extras *extras,
-                             struct slice *out)
-{
-    *out = body;
-    if (!x->decoded) {
-        return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
-                                                         x->ask.wants_usage, out)
-                                : OK;
-    }
-    return x->ask.is_stream ? own_events(x, x->decoded, extras, out)
-                            : x->client->encode_response(x->arena, x->decoded, extras, out);
-}
-
-void relay_whole(struct exchange *x)
-{
-    struct slice body = slice_of(x->answer, x->answer_len);
-    struct slice type = x->answer_type.len ? x->answer_type : SLICE("application/json");
-    if (x->answer_status >= 400) {
-        account(x, RECORD_ERROR, x->answer_status);
-        reply_body(x, x->answer_status, type, body);
-        return;
-    }
-    account(x, RECORD_SUCCESS, 200);
-    keep_answer(x, CACHE_BODY, body);
-    struct own_extras extras = own_extras_of(x, false);
-    struct slice out;
-    if (render_whole(x, body, &extras, &out) != OK) {
-        out = x->decoded ? SLICE_NONE : body; /* no room to write it anew */
-    } else if (x->ask.is_stream) {
-        type = SLICE("text/event-stream; charset=utf-8");
-    } else if (x->decoded) {
-        type = SLICE("application/json");
-    }
-    reply_body(x, 200, type, out);
-}
-
-/* The entry's payload in the form and dialect this request wants. */
-static enum err convert_entry(struct exchange *x, const struct cache_entry *entry,
-                              struct slice *out)
-{
-    const struct dialect *stored = &dialect_openai; /* the only provider dialect so far */
-    struct own_extras extras = own_extras_of(x, true);
-    bool is_events = entry->form == CACHE_EVENTS;
-    struct slice body = entry->payload;
-    enum err e = OK;
-    if (is_events) { /* for a stream too: usage is shown or hidden as this client asked, below */
-        e = dialect_events_to_body(x->arena, stored, x->route->op, entry->payload, &body);
-    }
-    if (e != OK) {
-        return e;
-    }
-    if (dialect_is_same(x->client, stored)) {
-        *out = body;
-        return x->ask.is_stream ? dialect_body_to_events(x->arena, stored, x->route->op, body,
-                                                         x->ask.wants_usage, out)
-                                : OK;
-    }
-    struct chat_response *r = NULL;
-    e = decode_answer(x, body, stored, &r);
-    if (e != OK) {
-        return e;
-    }
-    return x->ask.is_stream ? own_events(x, r, &extras, out)
-                            : x->client->encode_response(x->arena, r, &extras, out);
-}
-
-bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use)
-{
-    struct slice out = SLICE_NONE;
-    x->hit = entry;
-    x->saved_nusd = entry->cost_nusd;
-    x->outcome.usage = entry->usage;
-    x->outcome.has_usage = true;
-    if (convert_entry(x, entry, &out) != OK) {
-        cache_entry_unref(entry);
-        x->hit = NULL;
-        x->saved_nusd = 0;
-        x->outcome = (struct outcome){0};
-        return false;
-    }
-    x->cache_use = use;
-    x->is_storing = false;
-    account(x, RECORD_CACHED, 200);
-    reply_body(x, 200,
-               x->ask.is_stream ? SLICE("text/event-stream; charset=utf-8")
-                                : SLICE("application/json"),
-               out);
-    return true;
-}
-
 /* --- the attempt's callbacks -------------------------------------------------------------------
  */
-
-static void on_head(void *ctx, const struct http_head *head)
-{
-    struct exchange *x = ctx;
-    struct slice type = http_head_get(head, FIELD_CONTENT_TYPE);
-    x->action = "reading the answer";
-    x->answer_status = head->status;
-    x->answer_type = type;
-    x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
-    x->answer_promised = head->content_length > 0 ? (size_t)head->content_length : 0;
-    if (head->status >= 400) {
-        x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);
-        return;
-    }
-    x->failure.retry_after = SLICE_NONE;
-    x->is_answer_stream =
-        x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
-    if (x->is_answer_stream) {
-        if (open_stream(x) != OK) {
-            x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */
-            return;
-        }
-        arm_keepalive(x, loop_now_ns(x->worker->loop));
-        x->last_event_ns = loop_now_ns(x->worker->loop);
-    }
-}
 
 /* The current attempt is given up from inside a callback. */
 static void give_up(struct exchange *x, struct failure why)
@@ -489,6 +391,7 @@ static void give_up(struct exchange *x, struct failure why)
     x->was_sent = attempt_was_sent(a);
     x->attempt = NULL;
     loop_timer_stop(x->worker->loop, &x->timer);
+    loop_timer_stop(x->worker->loop, &x->token_timer);
     attempt_cancel(a);
     if (x->state == EXCHANGE_STREAMING) {
         call_health_end(x, HEALTH_FAILED, 0);
@@ -500,6 +403,61 @@ static void give_up(struct exchange *x, struct failure why)
     call_failed(x, HEALTH_FAILED, &why);
 }
 
+/* A head came, but no content: events without any do not count as an answer. */
+static void on_first_token_due(struct loop_timer *timer)
+{
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, token_timer);
+    if (x->attempt && is_guarded(x)) {
+        give_up(x, (struct failure){.is_set = true,
+                                    .error = E_TIMEOUT,
+                                    .message = SLICE("the provider's stream has no content yet")});
+    }
+}
+
+/* The time for the first byte of an answer is also the time for its first content. */
+static void arm_first_token(struct exchange *x)
+{
+    int64_t timeout_ns = x->target->provider->timeouts.first_byte_ns;
+    if (x->conf->guards_streams && timeout_ns > 0) {
+        loop_timer_set(x->worker->loop, &x->token_timer,
+                       i64_add_sat(x->attempt_started_ns, timeout_ns), on_first_token_due);
+    }
+}
+
+static void on_head(void *ctx, const struct http_head *head)
+{
+    struct exchange *x = ctx;
+    struct slice type = http_head_get(head, FIELD_CONTENT_TYPE);
+    x->action = "reading the answer";
+    x->answer_status = head->status;
+    x->answer_type = type;
+    x->upstream_request_id = http_head_get(head, FIELD_X_REQUEST_ID);
+    if (!x->upstream_request_id.len) {
+        x->upstream_request_id = http_head_find(head, SLICE("request-id")); /* Anthropic's */
+    }
+    x->answer_promised = head->content_length > 0 ? (size_t)head->content_length : 0;
+    if (head->status >= 400) {
+        x->failure.retry_after = http_head_get(head, FIELD_RETRY_AFTER);
+        return;
+    }
+    x->failure.retry_after = SLICE_NONE;
+    if (x->raw) {
+        raw_on_head(x, head);
+        return;
+    }
+    x->is_answer_stream =
+        x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
+    if (x->is_answer_stream) {
+        if (open_stream(x) != OK) {
+            x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */
+            return;
+        }
+        arm_keepalive(x, loop_now_ns(x->worker->loop));
+        x->last_event_ns = loop_now_ns(x->worker->loop);
+        arm_first_token(x);
+    }
+}
+
 static HOT void on_stream_data(struct exchange *x, struct slice data)
 {
     struct worker *w = x->worker;
@@ -509,11 +467,10 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
     if (e != OK && !x->is_terminal_seen) { /* what follows the terminal event does not matter */
         bool is_quoted = e == E_CANCELLED && x->outcome.error.len > 0;
         call_hide_key(x, x->outcome.error);
-        if (x->state == EXCHANGE_STREAMING) {
+        if (has_begun(x)) {
             flush_gather(x); /* whole events that came before */
         }
-        w->gather_count = 0; /* else nothing was sent: the next target begins anew */
-        w->copy_len = 0;
+        drop_gathered(w); /* else nothing was sent: the next target begins anew */
         give_up(x,
                 (struct failure){.is_set = true,
                                  .error = e == E_CANCELLED ? E_IO : e,
@@ -532,8 +489,9 @@ static HOT void on_stream_data(struct exchange *x, struct slice data)
 static void stream_ended(struct exchange *x, enum err e, const char *action)
 {
     loop_timer_stop(x->worker->loop, &x->timer);
-    flush_gather(x);
+    loop_timer_stop(x->worker->loop, &x->token_timer);
     if (x->is_terminal_seen) {
+        flush_gather(x);
         call_health_end(x, HEALTH_OK, 0);
         finish_stream(x);
         return;
@@ -541,8 +499,11 @@ static void stream_ended(struct exchange *x, enum err e, const char *action)
     if (e == OK) {
         x->worker->feeding = SLICE_NONE;
         e = dialect_stream_end(x->stream);
+    }
+    if (e == OK || has_begun(x)) {
         flush_gather(x);
     }
+    drop_gathered(x->worker);
     if (e == OK) {
         call_health_end(x, HEALTH_OK, 0);
         account(x, RECORD_SUCCESS, 200);
@@ -578,6 +539,7 @@ static void error_answer(struct exchange *x)
     struct slice body = slice_of(x->answer, x->answer_len);
     call_hide_key(x, body);
     x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
+    uf.blame = raw_blame(x, uf.blame);
     bool is_name = is_clients_name(x, &uf);
     struct failure why = {
         .is_set = true,
@@ -641,7 +603,7 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     x->decoded = NULL;
     if (e == OK && !x->outcome.is_error &&
         !dialect_is_same(x->client, x->target->provider->dialect)) {
-        e = decode_answer(x, body, x->target->provider->dialect, &x->decoded);
+        e = relay_decode(x, body, x->target->provider->dialect, &x->decoded);
     }
     bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
     if (is_bad) {
@@ -675,6 +637,10 @@ static void cut_error_page(struct exchange *x)
 static void on_body(void *ctx, struct slice data)
 {
     struct exchange *x = ctx;
+    if (x->raw && x->answer_status < 400) {
+        raw_on_body(x, data);
+        return;
+    }
     if (x->is_answer_stream) {
         on_stream_data(x, data);
         return;
@@ -697,7 +663,7 @@ static void on_body(void *ctx, struct slice data)
 
 static HOT void on_input_end(void *ctx)
 {
-    flush_gather(ctx);
+    flush_unguarded(ctx);
 }
 
 static void on_end(void *ctx, enum err e, const char *action)
@@ -708,7 +674,9 @@ static void on_end(void *ctx, enum err e, const char *action)
     x->attempt = NULL;
     x->is_paused = false;
     x->answer_detail = detail;
-    if (x->is_answer_stream) {
+    if (raw_is_answering(x)) {
+        raw_on_end(x, e, action);
+    } else if (x->is_answer_stream) {
         stream_ended(x, e, action);
     } else {
         whole_ended(x, e, action);

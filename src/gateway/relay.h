@@ -5,6 +5,9 @@
 
 #include "gateway/exchange.h"
 
+/* The neutral form of an answer, for a client of another dialect. */
+MUST_USE enum err relay_decode(struct exchange *x, struct slice body,
+                               const struct dialect *provider, struct chat_response **out);
 /* Sends a finished whole answer (x->answer) to the client in its dialect; accounts first. */
 void relay_whole(struct exchange *x);
 /* The client's queue has drained: read on. */
@@ -12,5 +15,7 @@ void relay_drained(struct exchange *x);
 /* A cache entry answers, in the form and dialect that the request wants. False: it cannot be
  * converted (treat as a miss). */
 bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use use);
+/* The answer to CHAT_OP_COUNT_TOKENS that was counted here. */
+void relay_count(struct exchange *x, struct slice body);
 
 #endif

@@ -80,6 +80,30 @@ static void line_duration(struct text *out, struct slice name, int64_t ns)
     end_line(out, begin);
 }
 
+static void line_time(struct text *out, struct slice name, int64_t unix_ns)
+{
+    char time[CLOCK_RFC3339_BYTES + 1];
+    line(out, name, slice_of(time, clock_rfc3339(unix_ns, time)));
+}
+
+/* Anthropic's names, and times at which the limit is whole again. */
+static void anthropic_rate_headers(const struct limit_remaining *r, int64_t now_unix_ns,
+                                   struct text *out)
+{
+    if (r->requests_limit >= 0) {
+        line_i64(out, SLICE("anthropic-ratelimit-requests-limit"), r->requests_limit);
+        line_i64(out, SLICE("anthropic-ratelimit-requests-remaining"), r->requests_left);
+        line_time(out, SLICE("anthropic-ratelimit-requests-reset"),
+                  i64_add_sat(now_unix_ns, r->requests_reset_ns));
+    }
+    if (r->tokens_limit >= 0) {
+        line_i64(out, SLICE("anthropic-ratelimit-tokens-limit"), r->tokens_limit);
+        line_i64(out, SLICE("anthropic-ratelimit-tokens-remaining"), r->tokens_left);
+        line_time(out, SLICE("anthropic-ratelimit-tokens-reset"),
+                  i64_add_sat(now_unix_ns, r->tokens_reset_ns));
+    }
+}
+
 void reply_rate_headers(const struct limit_remaining *r, struct text *out)
 {
     if (r->requests_limit >= 0) {
@@ -157,6 +181,9 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
 
     line(out, SLICE("content-type"), content_type);
     line(out, SLICE("x-request-id"), slice_of(x->id_text, ID_TEXT_BYTES));
+    if (x->client == &dialect_anthropic) {
+        line(out, SLICE("request-id"), slice_of(x->id_text, ID_TEXT_BYTES));
+    }
     target_headers(x, out);
     line(out, SLICE("x-llm-gateway-cache"), cache_word(x));
     line_i64(out, SLICE("x-llm-gateway-attempts"), x->attempts);
@@ -170,7 +197,9 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
              i64_max(0, now_ns - x->started_ns - waited_ns) / NS_PER_US);
     line(out, SLICE("x-llm-gateway-upstream-request-id"), x->upstream_request_id);
     line_printable(out, SLICE("x-llm-gateway-dropped"), x->body.dropped);
-    if (x->has_remaining) {
+    if (x->has_remaining && x->client == &dialect_anthropic) {
+        anthropic_rate_headers(&x->remaining, loop_unix_ns(x->worker->loop), out);
+    } else if (x->has_remaining) {
         reply_rate_headers(&x->remaining, out);
     }
     reply_cors_headers(x->conf, &x->rq->head, out);

@@ -5,21 +5,30 @@
 enum {
     GET_HEAD = 1u << VERB_GET | 1u << VERB_HEAD,
     POST = 1u << VERB_POST,
+    GET_POST = GET_HEAD | POST,
+    STORED = GET_POST | 1u << VERB_DELETE,
     ANY = 1u << VERB_GET | 1u << VERB_HEAD | 1u << VERB_POST | 1u << VERB_PUT | 1u << VERB_PATCH |
           1u << VERB_DELETE,
 };
 
-#define CHAT(path, op, dialect)                          \
-    {                                                    \
-        path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT \
-    }
-#define MODELS(path)                                                             \
-    {                                                                            \
-        path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT \
-    }
-#define DOOR(path, verbs, roles)                                   \
+#define CHAT(path, op, dialect)                                    \
     {                                                              \
-        path, ROUTE_DOOR, verbs, CHAT_OP_CHAT, &dialect_own, roles \
+        path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT, RAW_NONE \
+    }
+/* In which dialect a list is told depends on the head: handler.c. */
+#define MODELS(path)                                                                       \
+    {                                                                                      \
+        path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, RAW_NONE \
+    }
+#define DOOR(path, verbs, roles)                                             \
+    {                                                                        \
+        path, ROUTE_DOOR, verbs, CHAT_OP_CHAT, &dialect_own, roles, RAW_NONE \
+    }
+
+/* The dialect is OpenAI's, or, below /passthrough/, the provider's: raw.c. */
+#define RAW(path, verbs, kind)                                                   \
+    {                                                                            \
+        path, ROUTE_RAW, verbs, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, kind \
     }
 
 /* The busiest first: the look-up is linear, and a mismatch costs one comparison of lengths. */
@@ -28,6 +37,8 @@ const struct api_route api_routes[] = {
     CHAT("{api}/completions", CHAT_OP_CHAT, &dialect_own),
     CHAT("/v1/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
     CHAT("/v1/completions", CHAT_OP_COMPLETION, &dialect_openai),
+    CHAT("/v1/messages", CHAT_OP_CHAT, &dialect_anthropic),
+    CHAT("/v1/messages/count_tokens", CHAT_OP_COUNT_TOKENS, &dialect_anthropic),
     CHAT("/chat/completions", CHAT_OP_CHAT, &dialect_openai),
     CHAT("/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
     CHAT("/completions", CHAT_OP_COMPLETION, &dialect_openai),
@@ -35,6 +46,37 @@ const struct api_route api_routes[] = {
     MODELS("/v1/models/"),
     MODELS("/models"),
     MODELS("/models/"),
+    CHAT("/v1/moderations", CHAT_OP_MODERATION, &dialect_openai),
+    CHAT("/moderations", CHAT_OP_MODERATION, &dialect_openai),
+    CHAT("/openai/deployments/*/chat/completions", CHAT_OP_CHAT, &dialect_openai),
+    CHAT("/openai/deployments/*/completions", CHAT_OP_COMPLETION, &dialect_openai),
+    CHAT("/openai/deployments/*/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
+    RAW("/v1/audio/transcriptions", POST, RAW_MODEL),
+    RAW("/v1/audio/translations", POST, RAW_MODEL),
+    RAW("/v1/audio/speech", POST, RAW_MODEL),
+    RAW("/v1/images/generations", POST, RAW_MODEL),
+    RAW("/v1/images/edits", POST, RAW_MODEL),
+    RAW("/v1/images/variations", POST, RAW_MODEL),
+    RAW("/v1/files", GET_POST, RAW_STORE),
+    RAW("/v1/files/", STORED, RAW_STORE),
+    RAW("/v1/uploads", POST, RAW_STORE),
+    RAW("/v1/uploads/", POST, RAW_STORE),
+    RAW("/v1/batches", GET_POST, RAW_BATCH),
+    RAW("/v1/batches/", GET_POST, RAW_BATCH),
+    RAW("/passthrough/", ANY, RAW_PASS),
+    RAW("/audio/transcriptions", POST, RAW_MODEL),
+    RAW("/audio/translations", POST, RAW_MODEL),
+    RAW("/audio/speech", POST, RAW_MODEL),
+    RAW("/images/generations", POST, RAW_MODEL),
+    RAW("/images/edits", POST, RAW_MODEL),
+    RAW("/images/variations", POST, RAW_MODEL),
+    RAW("/files", GET_POST, RAW_STORE),
+    RAW("/files/", STORED, RAW_STORE),
+    RAW("/uploads", POST, RAW_STORE),
+    RAW("/uploads/", POST, RAW_STORE),
+    RAW("/batches", GET_POST, RAW_BATCH),
+    RAW("/batches/", GET_POST, RAW_BATCH),
+    DOOR("/", GET_HEAD, PORT_TENANT), /* Claude Code looks there first */
     DOOR("/health", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/live", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
     DOOR("/health/ready", GET_HEAD, PORT_TENANT | PORT_ADMIN | PORT_METRICS),
@@ -45,6 +87,19 @@ const struct api_route api_routes[] = {
     DOOR("/docs", GET_HEAD, PORT_TENANT | PORT_ADMIN),
 };
 const size_t api_route_count = ARRAY_LEN(api_routes);
+
+/* A pattern with one "*": any segment but an empty one. */
+static bool matches_star(struct slice pattern, size_t star, struct slice path,
+                         struct slice *out_segment)
+{
+    struct slice front = slice_head(pattern, star);
+    struct slice back = slice_from(pattern, star + 1);
+    if (path.len <= front.len + back.len || !slice_starts(path, front) || !slice_ends(path, back)) {
+        return false;
+    }
+    *out_segment = slice_of(path.ptr + front.len, path.len - front.len - back.len);
+    return slice_find(*out_segment, '/') == out_segment->len;
+}
 
 static bool matches(const struct api_route *route, struct slice path, struct slice api_prefix,
                     struct slice *out_rest)
@@ -57,7 +112,11 @@ static bool matches(const struct api_route *route, struct slice path, struct sli
         path = slice_from(path, api_prefix.len);
         pattern = slice_from(pattern, strlen("{api}"));
     }
-    if (!slice_ends(pattern, SLICE("/"))) {
+    size_t star = slice_find(pattern, '*');
+    if (star < pattern.len) {
+        return matches_star(pattern, star, path, out_rest);
+    }
+    if (pattern.len == 1 || !slice_ends(pattern, SLICE("/"))) { /* "/" is the root alone */
         return slice_eq(path, pattern);
     }
     if (path.len <= pattern.len || !slice_starts(path, pattern)) {
@@ -72,6 +131,7 @@ const struct api_route *router_find(struct slice path, struct slice api_prefix, 
 {
     *out_rest = SLICE_NONE;
     for (size_t i = 0; i < api_route_count; i++) {
+        *out_rest = SLICE_NONE;
         if ((api_routes[i].roles & roles) && matches(&api_routes[i], path, api_prefix, out_rest)) {
             return &api_routes[i];
         }

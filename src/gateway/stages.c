@@ -1,15 +1,22 @@
 /* gateway/stages.c -- the adapters between the exchange and the folders that decide. */
-#include "cache/fingerprint.h"
+#include "chat/count.h"
 #include "gateway/account.h"
 #include "gateway/ask_offload.h"
+#include "gateway/cache_key.h"
 #include "gateway/call.h"
 #include "gateway/flight.h"
+#include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/router.h"
 
 #include <assert.h>
 
-enum { RESERVE_RETRY_MS = 20 };
+enum {
+    RESERVE_RETRY_MS = 20,
+    TIGHTEN_MAX_BYTES = 32768, /* counting takes some 10 ns a byte on the worker */
+    TIGHTEN_MARGIN_SHARE = 16,
+    TIGHTEN_MARGIN_TOKENS = 64
+};
 
 static enum stage_result refuse(struct exchange *x, const struct fault *f,
                                 enum record_status status)
@@ -48,8 +55,17 @@ enum stage_result auth_stage(struct exchange *x)
                                              "without compression")},
             RECORD_ERROR);
     }
+    struct fault f = {0};
+    if (x->route->kind == ROUTE_RAW && raw_begin(x, &f) != OK) {
+        return refuse(x, &f, RECORD_ERROR);
+    }
+    if (head->content_length > 0 && (uint64_t)head->content_length > raw_body_max(x)) {
+        return refuse(
+            x, &(struct fault){.kind = FAULT_TOO_LARGE, .message = SLICE("body is too large")},
+            RECORD_ERROR);
+    }
     x->action = "reading the body";
-    http_conn_read_body(x->conn, 0);
+    http_conn_read_body(x->conn, raw_body_max(x));
     return STAGE_WAIT;
 }
 
@@ -58,7 +74,11 @@ enum stage_result auth_stage(struct exchange *x)
 
 enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
 {
-    enum err e = x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
+    if (x->raw) {
+        return raw_scan(x, a, out_fault);
+    }
+    enum err e = x->rest.len ? raw_name_model(x, a, out_fault) : OK;
+    e = e ? e : x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
     if (e == OK &&
         !x->client->forward) { /* no provider speaks it: the neutral form is needed anyway */
         e = x->client->decode_request(a, &x->ask, out_fault);
@@ -134,7 +154,8 @@ enum stage_result resolve_stage(struct exchange *x)
                             .param = SLICE("model")},
             RECORD_ERROR);
     }
-    if (x->who.allowed_models.len && !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
+    if (x->who.allowed_models.len && !raw_is_harmless(x) &&
+        !auth_model_allowed(x->who.allowed_models, x->ask.model)) {
         return refuse(x,
                       &(struct fault){.kind = FAULT_FORBIDDEN,
                                       .message = arena_printf(
@@ -143,7 +164,10 @@ enum stage_result resolve_stage(struct exchange *x)
                                       .param = SLICE("model")},
                       RECORD_ERROR);
     }
-    if (route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names) != OK) {
+    enum err e =
+        x->raw ? raw_plan(x, &near_names)
+               : route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names);
+    if (e != OK) {
         return refuse_model(x, near_names);
     }
     assert(x->plan.count > 0 && x->plan.count <= ROUTE_CANDIDATES_MAX);
@@ -228,7 +252,8 @@ static struct cache_control read_cache_control(struct slice value)
 static bool wants_cache(const struct exchange *x)
 {
     struct slice header = http_head_get(&x->rq->head, FIELD_X_LLM_GATEWAY_CACHE);
-    if (!x->conf->is_cache_on || x->ask.is_uncacheable || slice_eq_nocase(header, SLICE("off"))) {
+    if (!x->conf->is_cache_on || x->raw || x->ask.is_uncacheable ||
+        x->route->op == CHAT_OP_COUNT_TOKENS || slice_eq_nocase(header, SLICE("off"))) {
         return false;
     }
     if (slice_eq_nocase(header, SLICE("on"))) {
@@ -241,42 +266,6 @@ static bool wants_cache(const struct exchange *x)
            x->ask.is_deterministic;
 }
 
-/* The request's text for the fingerprint: one dialect for all, so that a hit serves any. */
-static enum err canonical_body(struct exchange *x, struct arena *a, struct slice *out)
-{
-    if (x->client->forward) {
-        *out = x->rq->body;
-        return OK;
-    }
-    struct body_parts parts = {0};
-    const struct route_target *first = &x->plan.targets[0];
-    struct encode_options o = {
-        .model = x->ask.model, .profile = &first->facts.profile, .output_cap_tokens = -1};
-    enum err e = first->provider->dialect->encode_request(a, x->ask.neutral, &o, &parts);
-    if (e != OK) {
-        return e;
-    }
-    struct text joined = text_growing(a);
-    for (size_t i = 0; i < parts.count; i++) {
-        text_add(&joined, parts.parts[i]);
-    }
-    *out = text_slice(&joined);
-    return joined.is_full ? E_NOMEM : OK;
-}
-
-static bool make_cache_key(struct exchange *x)
-{
-    static const char *const operations[] = {"chat", "completion", "embedding", "moderation"};
-    struct arena scratch;
-    struct slice body;
-    arena_init(&scratch, &x->worker->blocks, x->conf->listen.request_arena_max_bytes);
-    bool is_made = canonical_body(x, &scratch, &body) == OK &&
-                   fingerprint_request(&scratch, x->who.tenant, slice_str(operations[x->route->op]),
-                                       x->plan.targets[0].model, body, &x->cache_key) == OK;
-    arena_deinit(&scratch);
-    return is_made;
-}
-
 enum stage_result cache_stage(struct exchange *x)
 {
     x->action = "looking in the cache";
@@ -285,7 +274,7 @@ enum stage_result cache_stage(struct exchange *x)
     }
     struct cache_control control =
         read_cache_control(http_head_get(&x->rq->head, FIELD_CACHE_CONTROL));
-    if (control.no_store || !make_cache_key(x)) {
+    if (control.no_store || !cache_key_make(x)) {
         return STAGE_NEXT;
     }
     x->cache_use = CACHE_USE_MISS;
@@ -367,6 +356,59 @@ static bool waits_for_reservations(struct exchange *x, const struct limit_refusa
     return true;
 }
 
+/* The most that any target would bill for the prompt, by its own tokenizer and with a margin for
+ * templates that are not published; -1: not bounded so. Tools are left to the bytes. */
+static int64_t counted_prompt(const struct exchange *x)
+{
+    int64_t most = 0;
+    if (x->ask.neutral->tool_count || x->ask.neutral->format != CHAT_FORMAT_DEFAULT) {
+        return -1;
+    }
+    for (size_t i = 0; i < x->plan.count; i++) {
+        struct slice model = x->plan.targets[i].model;
+        struct chat_counter counter;
+        struct chat_count count;
+        chat_counter_init(&counter, chat_family_of_model(model), model);
+        chat_count_prompt(&counter, x->ask.neutral, &count);
+        if (!counter.is_exact || !count.is_bounded) {
+            return -1;
+        }
+        most = i64_max(most, count.upper);
+    }
+    return most + most / TIGHTEN_MARGIN_SHARE + TIGHTEN_MARGIN_TOKENS;
+}
+
+/* A prompt is at most its bytes in tokens, which is some four times too many for prose. Where that
+ * bound is refused the tokens are counted, once. True: the bound is lower now. */
+static COLD bool tighten(struct exchange *x)
+{
+    struct fault ignored = {0};
+    bool is_countable = !x->is_tightened && !x->raw && x->route->op == CHAT_OP_CHAT &&
+                        token_has_ranks() && x->ask.prompt_max_tokens > 0 &&
+                        x->rq->body.len <= TIGHTEN_MAX_BYTES;
+    x->is_tightened = true;
+    if (!is_countable ||
+        (!x->ask.neutral && x->client->decode_request(x->arena, &x->ask, &ignored) != OK)) {
+        return false;
+    }
+    int64_t counted = counted_prompt(x);
+    if (counted < 0 || counted >= x->ask.prompt_max_tokens) {
+        return false;
+    }
+    x->ask.prompt_max_tokens = counted;
+    route_bound(&x->plan, &x->ask, &x->bound);
+    return true;
+}
+
+/* Under the bytes' bound, or, when that is refused, under the counted one. */
+static bool reserve(struct exchange *x, struct limit_refusal *refusal)
+{
+    struct limit *limit = x->worker->gateway->limit;
+    return limit_reserve(limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, refusal) ||
+           (tighten(x) &&
+            limit_reserve(limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, refusal));
+}
+
 enum stage_result reserve_stage(struct exchange *x)
 {
     struct gateway *g = x->worker->gateway;
@@ -375,7 +417,7 @@ enum stage_result reserve_stage(struct exchange *x)
     if ((x->bound.is_unknown_price || x->bound.is_unbounded) && has_hard_budget(x)) {
         return refuse_unbounded(x);
     }
-    if (!limit_reserve(g->limit, &x->ticket, x->bound.cost_nusd, x->bound.tokens, &refusal)) {
+    if (!reserve(x, &refusal)) {
         if (waits_for_reservations(x, &refusal)) {
             return STAGE_WAIT;
         }
@@ -417,8 +459,33 @@ enum stage_result reserve_stage(struct exchange *x)
 /* --- call: pick <-> call ------------------------------------------------------------------------
  */
 
+/* Counted here where the model's provider does not speak the client's dialect. */
+static enum stage_result count_tokens(struct exchange *x)
+{
+    struct fault f = {0};
+    struct slice model = x->plan.targets[0].model;
+    struct text body = text_growing(x->arena);
+    struct chat_counter counter;
+    struct chat_count count;
+    enum err e = x->ask.neutral ? OK : x->client->decode_request(x->arena, &x->ask, &f);
+    if (e != OK) {
+        return stage_scanned(x, e, &f);
+    }
+    chat_counter_init(&counter, chat_family_of_model(model), model);
+    chat_count_prompt(&counter, x->ask.neutral, &count);
+    x->client->render_count(count.estimate, &body);
+    relay_count(x, text_slice(&body));
+    return STAGE_REPLY;
+}
+
 enum stage_result call_stage(struct exchange *x)
 {
+    if (x->route->op == CHAT_OP_COUNT_TOKENS) {
+        if (!dialect_is_same(x->client, x->plan.targets[0].provider->dialect)) {
+            return count_tokens(x);
+        }
+        x->plan.count = 1; /* another provider's number would be of another model */
+    }
     if (!call_next(x)) {
         call_failed(x, HEALTH_UNKNOWN, NULL);
         return STAGE_REPLY;

@@ -181,5 +181,6 @@ void worker_deinit(struct worker *w)
         versions_deinit(&w->versions, &w->gateway->conf);
         arena_pool_deinit(&w->blocks);
     }
+    free(w->key_memo);
     free(w->copy);
 }

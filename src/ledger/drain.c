@@ -9,13 +9,12 @@
 
 enum {
     SMALL_SEGMENT_BYTES = 1 << 20,
-    BATCHES_A_TURN = 8,  /* then the store's jobs get theirs */
-    QUIET_RECORDS = 128, /* fewer a turn: there is time to index rows */
-    INDEX_ROWS = 4096    /* a step */
+    BATCHES_A_TURN = 8, /* then the store's jobs get theirs */
+    BUSY_RECORDS = 512  /* as many in a turn: segments come round again within a minute or two */
 };
 static const int64_t RETRY_MIN_NS = 100 * NS_PER_MS;
 static const int64_t RETRY_MAX_NS = 5 * NS_PER_S;
-static const int64_t INDEX_EVERY_NS = NS_PER_S;
+static const int64_t COOL_NS = 10 * NS_PER_S;
 
 void record_crash(const struct ledger_conf *conf, struct usage_record *r)
 {
@@ -50,27 +49,35 @@ static bool is_failed(const struct ledger *l)
 
 /* --- making a batch --- */
 
-/* False when there is no memory for it: the batch ends before this record. */
-static bool take_item(struct ledger *l, struct lane *lane, const struct journal_item *item)
+/* Opens and closes change the map as they are read, so that it only ever holds what is in flight
+ * and stays in the CPU's cache. That is safe when the batch then fails: it is read again from where
+ * it began, and until its closes are in the store their segments are neither used again nor
+ * removed.
+ *
+ * Not OK when there is no memory for the record: the batch ends before it. */
+static enum err take_item(struct ledger *l, struct lane *lane, const struct journal_item *item)
 {
-    struct usage_record r;
+    if (item->stamp.kind == JOURNAL_OPEN) {
+        struct open_place place = {.lane = lane->dir.worker,
+                                   .segment = item->stamp.generation,
+                                   .slot = (uint32_t)item->slot};
+        bool is_open = journal_peek_id(item->payload, &place.id);
+        l->opened_count += is_open;
+        return is_open ? openmap_put(&l->opens, &place) : OK;
+    }
     struct slice payload = item->payload;
+    struct usage_record *r = &l->closed[l->closed_count];
     if (item->parts > 1) { /* scratch is used again for the next */
         payload = arena_dup(&l->texts, payload);
         if (!payload.ptr) {
-            return false;
+            return E_NOMEM;
         }
     }
-    if (journal_decode(payload, &r)) { /* a record of another version is passed over */
-        if (item->stamp.kind == JOURNAL_OPEN) {
-            l->opened[l->opened_count++] = (struct open_place){
-                r.id, lane->dir.worker, item->stamp.generation, (uint32_t)item->slot};
-        } else {
-            l->closed[l->closed_count++] = r;
-        }
+    if (journal_decode(payload, r)) { /* a record of another version is passed over */
+        openmap_remove(&l->opens, r->id);
+        l->closed_count++;
     }
-    lane->batch_records = item->stamp.sequence;
-    return true;
+    return OK;
 }
 
 static bool batch_is_full(const struct ledger *l)
@@ -78,10 +85,11 @@ static bool batch_is_full(const struct ledger *l)
     return l->closed_count == LEDGER_BATCH_RECORDS || l->opened_count == LEDGER_BATCH_OPENS;
 }
 
-static void collect(struct ledger *l, struct lane *lane)
+static enum err collect(struct ledger *l, struct lane *lane)
 {
     uint64_t published = published_of(lane);
     uint64_t pos = lane->read;
+    enum err e = OK;
     while (pos < published && !batch_is_full(l)) {
         uint32_t generation = position_generation(pos);
         const struct segment *s = lane_segment(lane, generation);
@@ -91,13 +99,17 @@ static void collect(struct ledger *l, struct lane *lane)
         struct journal_item item;
         if (!journal_next(segment_base(s), end, generation, &at, l->scratch, &item)) {
             pos = is_last ? published : position(generation + 1, 0);
-        } else if (take_item(l, lane, &item)) {
-            pos = position(generation, at);
-        } else {
+            continue;
+        }
+        e = take_item(l, lane, &item);
+        if (e != OK) {
             break;
         }
+        lane->batch_records = item.stamp.sequence;
+        pos = position(generation, at);
     }
     lane->ahead = pos;
+    return e;
 }
 
 /* --- writing it --- */
@@ -126,13 +138,6 @@ static enum err write_batch(struct ledger *l, struct store_db *db)
 
 static void apply_batch(struct ledger *l)
 {
-    for (size_t i = 0; i < l->opened_count; i++) {
-        enum err e = openmap_put(&l->opens, &l->opened[i]);
-        assert(e == OK); /* room was reserved */
-    }
-    for (size_t i = 0; i < l->closed_count; i++) {
-        openmap_remove(&l->opens, l->closed[i].id);
-    }
     for (size_t i = 0; i < l->conf.workers; i++) {
         struct lane *lane = &l->lanes[i];
         lane->read = lane->ahead;
@@ -146,11 +151,15 @@ static enum err drain_once(struct ledger *l, struct store_db *db, size_t *out_re
 {
     l->closed_count = l->opened_count = 0;
     arena_reset(&l->texts);
+    enum err e = OK;
+    bool is_any = false;
     for (size_t i = 0; i < l->conf.workers; i++) {
-        collect(l, &l->lanes[i]);
+        struct lane *lane = &l->lanes[i];
+        lane->ahead = lane->read;
+        e = e == OK ? collect(l, lane) : e;
+        is_any = is_any || lane->ahead != lane->read;
     }
-    enum err e = openmap_reserve(&l->opens, l->opened_count);
-    e = e == OK ? write_batch(l, db) : e;
+    e = is_any || e == OK ? write_batch(l, db) : e; /* what there was memory for */
     if (e == OK) {
         apply_batch(l);
         *out_records = l->closed_count + l->opened_count;
@@ -262,14 +271,36 @@ enum err lane_prepare(struct ledger *l, struct lane *lane, uint32_t ready)
     return OK;
 }
 
-static uint32_t ready_wanted(const struct lane *lane)
+/* One, and as many more as a second fills at the pace of late: making one costs 2,048 writes. */
+static uint32_t ready_wanted(const struct ledger *l, const struct lane *lane)
 {
     uint64_t published = published_of(lane);
     if (published == position(1, 0)) {
         return 0; /* zeroing a segment takes longer than the rest of a start; the first one is there
                    */
     }
-    return position_generation(published) > 1 ? LEDGER_READY_BUSY : LEDGER_READY_IDLE;
+    if (position_generation(published) == 1) {
+        return LEDGER_READY_IDLE;
+    }
+    uint64_t filled_a_second = lane->pace_bytes / l->conf.segment_bytes;
+    return filled_a_second < LEDGER_READY_BUSY - LEDGER_READY_IDLE
+               ? LEDGER_READY_IDLE + (uint32_t)filled_a_second
+               : LEDGER_READY_BUSY;
+}
+
+/* Bytes a second since the last look; what is lower than before lowers it slowly. */
+static void note_pace(const struct ledger *l, struct lane *lane, int64_t now_ns)
+{
+    uint64_t published = published_of(lane);
+    uint64_t segments = position_generation(published) - position_generation(lane->paced);
+    int64_t slots = (int64_t)(segments * (l->conf.segment_bytes / JOURNAL_SLOT_BYTES)) +
+                    (int64_t)position_slot(published) - (int64_t)position_slot(lane->paced);
+    int64_t elapsed_us = i64_max((now_ns - lane->paced_ns) / NS_PER_US, 1);
+    uint64_t pace = (uint64_t)slots * JOURNAL_SLOT_BYTES * 1000000 / (uint64_t)elapsed_us;
+    uint64_t before = lane->pace_bytes - lane->pace_bytes / 8;
+    lane->pace_bytes = pace > before ? pace : before;
+    lane->paced = published;
+    lane->paced_ns = now_ns;
 }
 
 static void free_oldest(struct lane *lane)
@@ -278,7 +309,7 @@ static void free_oldest(struct lane *lane)
     lane->oldest++;
     uint32_t next = pushed_of(lane) + 1;
     if (next <= position_generation(published_of(lane)) + LEDGER_READY_RECYCLED &&
-        segment_recycle(s, &lane->dir, next) == OK) {
+        segment_recycle(s, &lane->dir, next, lane->busy_ns != 0) == OK) {
         push_segment(lane, s);
     } else {
         segment_remove(s, &lane->dir);
@@ -345,22 +376,93 @@ static void forget_read(struct lane *lane)
     }
 }
 
-static void sync_lane(struct ledger *l, struct lane *lane)
+/* While much is written, pages stay mapped: their segments come round again, and a fault costs more
+ * than all else that is done for the records of a page. When that is over they are let go. */
+static void forget(struct lane *lane, size_t records, int64_t now_ns)
+{
+    if (records >= BUSY_RECORDS) {
+        lane->busy_ns = now_ns;
+    } else if (lane->busy_ns == 0) {
+        forget_read(lane);
+    } else if (now_ns - lane->busy_ns > COOL_NS) {
+        uint32_t in_use = position_generation(published_of(lane));
+        for (uint32_t ready = in_use + 1; ready <= pushed_of(lane); ready++) {
+            segment_forget(lane_segment(lane, ready));
+        }
+        lane->busy_ns = 0;
+        forget_read(lane);
+    }
+}
+
+/* The first slot in that segment, from there on, whose request is still open; slots when none is.
+ */
+static size_t first_open(const struct ledger *l, const struct lane *lane, uint32_t generation,
+                         size_t from, size_t slots)
+{
+    size_t first = slots;
+    for (size_t i = 0; l->opens.count && i < l->opens.cap; i++) {
+        const struct open_place *p = &l->opens.places[i];
+        if (p->segment == generation && p->lane == lane->dir.worker && p->slot >= from &&
+            p->slot < first) {
+            first = p->slot;
+        }
+    }
+    return first;
+}
+
+/* Slots from..to of a segment, of which those before stored are durable in the database but for
+ * what is still open. The first page of a segment is synced in any case: it says to recovery which
+ * life of the file this is. */
+static bool sync_slots(const struct ledger *l, const struct lane *lane, uint64_t from, size_t to,
+                       uint64_t stored)
+{
+    uint32_t generation = position_generation(from);
+    const struct segment *s = lane_segment(lane, generation);
+    size_t first = position_slot(from);
+    if (stored > from) {
+        size_t end = position_generation(stored) == generation ? position_slot(stored) : to;
+        first = first_open(l, lane, generation, first, size_min(end, to));
+        first -= first % JOURNAL_PAGE_SLOTS;
+    }
+    bool is_new = position_slot(from) == 0 && first > 0;
+    return (!is_new || segment_sync(s, 0, JOURNAL_PAGE_BYTES)) &&
+           segment_sync(s, first * JOURNAL_SLOT_BYTES, to * JOURNAL_SLOT_BYTES);
+}
+
+static void sync_lane(struct ledger *l, struct lane *lane, uint64_t stored)
 {
     uint64_t finished = atomic_load_explicit(&lane->worker.finished, memory_order_acquire);
     uint32_t last = position_generation(finished);
     while (lane->synced < finished) {
         uint32_t generation = position_generation(lane->synced);
-        size_t from = position_slot(lane->synced) * JOURNAL_SLOT_BYTES;
         if (generation >= lane->oldest) { /* an older one is in the database, durably */
-            const struct segment *s = lane_segment(lane, generation);
-            size_t to =
-                generation == last ? position_slot(finished) * JOURNAL_SLOT_BYTES : s->bytes;
-            if (!segment_sync(s, from, to)) {
+            size_t to = generation == last ? position_slot(finished)
+                                           : segment_slots(lane_segment(lane, generation));
+            if (!sync_slots(l, lane, lane->synced, to, stored)) {
                 atomic_store_explicit(&l->is_failed, true, memory_order_relaxed);
             }
         }
         lane->synced = generation == last ? finished : position(generation + 1, 0);
+    }
+}
+
+/* Makes finished pages durable. What has been drained needs no page of its own on the disk: the
+ * database's WAL, a fifth as long, is synced in their place, and only pages with requests that are
+ * still open and with what could not be drained are synced as well. */
+static void sync_lanes(struct ledger *l, struct store_db *db, bool is_drained)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        const struct lane *lane = &l->lanes[i];
+        is_any = is_any ||
+                 lane->synced < atomic_load_explicit(&lane->worker.finished, memory_order_acquire);
+    }
+    if (!is_any || is_failed(l)) {
+        return;
+    }
+    bool is_stored = is_drained && store_sync(db) == OK;
+    for (size_t i = 0; i < l->conf.workers; i++) {
+        sync_lane(l, &l->lanes[i], is_stored ? l->lanes[i].read : 0);
     }
 }
 
@@ -374,15 +476,6 @@ static bool is_caught_up(const struct ledger *l)
         }
     }
     return true;
-}
-
-static void index_rows(struct ledger *l, struct store_db *db, int64_t now_ns, size_t records)
-{
-    if (records < QUIET_RECORDS && now_ns >= l->index_ns) {
-        int64_t moved = 0;
-        l->index_ns = now_ns + INDEX_EVERY_NS;
-        (void)!store_usage_index(db, INDEX_ROWS, &moved); /* tried again in a second */
-    }
 }
 
 static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_records)
@@ -404,29 +497,52 @@ static enum err drain_turn(struct ledger *l, struct store_db *db, size_t *out_re
     return e;
 }
 
-void ledger_periodic(void *ctx, struct store_db *db)
+static void prepare_lanes(struct ledger *l, uint32_t ready_max)
 {
-    struct ledger *l = ctx;
-    int64_t now_ns = clock_mono_ns();
-    size_t records = 0;
     for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
-        (void)!lane_prepare(l, &l->lanes[i], ready_wanted(&l->lanes[i])); /* logged; next turn */
+        uint32_t wanted = ready_wanted(l, &l->lanes[i]);
+        (void)!lane_prepare(l, &l->lanes[i], wanted < ready_max ? wanted : ready_max);
+        /* logged; next turn */
+    }
+}
+
+static void touch_lanes(struct ledger *l, int64_t now_ns)
+{
+    for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
+        note_pace(l, &l->lanes[i], now_ns);
         touch_ahead(&l->lanes[i]);
-        sync_lane(l, &l->lanes[i]);
-        forget_read(&l->lanes[i]);
     }
-    if (now_ns < l->retry_ns) {
-        return;
-    }
-    if (drain_turn(l, db, &records) != OK) {
-        drain_failed(l, db, clock_mono_ns());
-        return;
+}
+
+static void turn_succeeded(struct ledger *l, size_t records, int64_t now_ns)
+{
+    for (size_t i = 0; i < l->conf.workers && !is_failed(l); i++) {
+        forget(&l->lanes[i], records, now_ns);
     }
     drain_succeeded(l);
     if (is_caught_up(l)) {
         atomic_store_explicit(&l->caught_up_ns, now_ns, memory_order_relaxed);
     }
-    index_rows(l, db, now_ns, records);
+}
+
+/* One segment is made ready in any case; the others after the drain, which may have freed some. */
+void ledger_periodic(void *ctx, struct store_db *db)
+{
+    struct ledger *l = ctx;
+    int64_t now_ns = clock_mono_ns();
+    size_t records = 0;
+    bool is_trying = now_ns >= l->retry_ns;
+    prepare_lanes(l, LEDGER_READY_IDLE);
+    touch_lanes(l, now_ns);
+    bool is_drained = is_trying && drain_turn(l, db, &records) == OK;
+    if (is_trying && !is_drained) {
+        drain_failed(l, db, clock_mono_ns());
+    }
+    prepare_lanes(l, UINT32_MAX);
+    sync_lanes(l, db, is_drained);
+    if (is_drained) {
+        turn_succeeded(l, records, now_ns);
+    }
 }
 
 enum err ledger_drain_all(struct ledger *l, struct store_db *db)

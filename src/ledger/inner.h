@@ -3,7 +3,7 @@
  *   worker (append.c)                              writer thread (drain.c)
  *   takes segments from the ring      <-ring-----  prepares, recycles, pushes
  *   fills slots, publishes            --published->  reads up to it, writes batches
- *   moves to a page boundary          --finished-->  makes pages before it durable
+ *   moves to a page boundary          --finished-->  makes what is before it durable
  *
  * Positions are generation << 32 | slot; generations count from 1.
  */
@@ -24,7 +24,7 @@ enum {
     LEDGER_REFUSALS_MAX = 64,         /* keys and reasons counted at a time, a worker */
     LEDGER_REFUSAL_REASON_BYTES = 64, /* names of limits are shorter */
     LEDGER_READY_IDLE = 1,            /* segments kept ready before a worker has filled one */
-    LEDGER_READY_BUSY = 3,     /* and after: 3 x 8 MiB is most of a second at 40,000 requests */
+    LEDGER_READY_BUSY = 3,     /* at most: 3 x 8 MiB is most of a second at 40,000 requests */
     LEDGER_READY_RECYCLED = 6, /* drained segments are kept up to there, rather than made anew */
     LEDGER_TOUCH_AHEAD_BYTES = 256 * 1024,
     LEDGER_TEXT_MAX_BYTES = 32 << 20, /* of one batch, for records of several slots */
@@ -90,12 +90,16 @@ struct lane {
     struct segment_dir dir;
     struct segment *segments; /* segments_max; owned */
     size_t segments_max;
-    uint64_t read;            /* everything before it is in the store */
-    uint64_t ahead;           /* read, if the batch being made is written */
-    uint64_t synced;          /* everything before it is durable */
-    uint32_t oldest;          /* generation of the oldest segment kept */
-    uint64_t touched;         /* published, at the last look */
-    uint64_t forgotten;       /* pages before it are no longer mapped in */
+    uint64_t read;       /* everything before it is in the store */
+    uint64_t ahead;      /* read, if the batch being made is written */
+    uint64_t synced;     /* everything before it is durable, here or in the database */
+    uint32_t oldest;     /* generation of the oldest segment kept */
+    uint64_t touched;    /* published, at the last look */
+    uint64_t paced;      /* published, when the pace was last taken */
+    int64_t paced_ns;    /* monotonic: when that was */
+    uint64_t pace_bytes; /* a second */
+    uint64_t forgotten;  /* pages before it are no longer mapped in */
+    int64_t busy_ns;     /* monotonic: of the last busy turn while pages are kept mapped; or 0 */
     _Atomic uint64_t drained; /* records in the store */
     _Atomic int64_t free_segments;
     uint64_t batch_records; /* records in the batch being made */
@@ -118,13 +122,11 @@ struct ledger {
     struct openmap opens;
     struct usage_record *closed;
     size_t closed_count;
-    struct open_place *opened;
-    size_t opened_count;
-    struct arena texts; /* of the batch being made */
-    char *scratch;      /* JOURNAL_SCRATCH_BYTES */
-    int64_t retry_ns;   /* monotonic: not before, after the store failed */
+    size_t opened_count; /* open records in the batch being made */
+    struct arena texts;  /* of the batch being made */
+    char *scratch;       /* JOURNAL_SCRATCH_BYTES */
+    int64_t retry_ns;    /* monotonic: not before, after the store failed */
     int64_t retry_pause_ns;
-    int64_t index_ns; /* monotonic: next look at rows without indexes */
     bool is_prepare_failing;
 };
 

@@ -144,6 +144,15 @@ static void take_numbers(struct reader *in, struct usage_record *r)
     r->count = take_number(in);
 }
 
+bool journal_peek_id(struct slice payload, struct id *out)
+{
+    if (payload.len < JOURNAL_IDS_BYTES + 2) {
+        return false;
+    }
+    memcpy(out, payload.ptr, sizeof(*out));
+    return true;
+}
+
 bool journal_decode(struct slice payload, struct usage_record *out)
 {
     if (payload.len < JOURNAL_IDS_BYTES + 2) {
@@ -154,7 +163,7 @@ bool journal_decode(struct slice payload, struct usage_record *out)
     memcpy(&r, payload.ptr, JOURNAL_IDS_BYTES);
     unsigned status = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES];
     unsigned flags = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES + 1];
-    if ((status & 15) >= RECORD_STATUS_COUNT || status >> 4 > RECORD_DIALECT_GEMINI) {
+    if ((status & 15) >= RECORD_STATUS_COUNT || status >> 4 >= RECORD_DIALECT_COUNT) {
         return false;
     }
     r.status = (enum record_status)(status & 15);

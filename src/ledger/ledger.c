@@ -127,7 +127,8 @@ static enum err lane_init(struct ledger *l, size_t index)
                                      l->conf.is_mmap};
     lane->segments_max = n;
     lane->oldest = 1;
-    lane->read = lane->ahead = lane->synced = lane->touched = position(1, 0);
+    lane->read = lane->ahead = lane->synced = lane->touched = lane->paced = position(1, 0);
+    lane->paced_ns = clock_mono_ns();
     atomic_init(&w->published, position(1, 0));
     atomic_init(&w->finished, position(1, 0));
     w->ledger = l;
@@ -293,7 +294,6 @@ static void ledger_free(struct ledger *l, bool is_clean)
     openmap_deinit(&l->opens);
     arena_deinit(&l->texts);
     free(l->closed);
-    free(l->opened);
     free(l->scratch);
     free(l);
 }
@@ -312,9 +312,8 @@ static struct ledger *ledger_alloc(const struct ledger_conf *conf, struct store 
     l->lock_fd = l->journal_fd = l->instance_fd = l->instance_lock_fd = -1;
     arena_init(&l->texts, NULL, LEDGER_TEXT_MAX_BYTES);
     l->closed = calloc(LEDGER_BATCH_RECORDS, sizeof(*l->closed));
-    l->opened = calloc(LEDGER_BATCH_OPENS, sizeof(*l->opened));
     l->scratch = malloc(JOURNAL_SCRATCH_BYTES);
-    if (!l->closed || !l->opened || !l->scratch) {
+    if (!l->closed || !l->scratch) {
         ledger_free(l, false);
         return NULL;
     }

@@ -17,7 +17,8 @@
 struct ledger;        /* one a process: the instance directory with its lock */
 struct ledger_worker; /* one a worker; used by its thread only */
 
-/* INTERVAL: finished pages are made durable every sync_interval_ns by the store's thread; a kill
+/* INTERVAL: finished pages, or the rows that were made of them, are made durable every
+ * sync_interval_ns by the store's thread; a kill
  * loses nothing, a power cut up to that interval. STRICT: the worker itself makes the page of a
  * close durable inside ledger_close_record() and ledger_single_record(), and waits for the disk. */
 enum ledger_sync { LEDGER_SYNC_INTERVAL = 0, LEDGER_SYNC_STRICT };
@@ -29,7 +30,7 @@ struct ledger_conf {
     size_t segment_bytes;      /* 8 MiB; a multiple of 4096, 16 KiB to 1 GiB */
     size_t segments_max;       /* per worker, when the database is down; at least 2 */
     int64_t drain_interval_ns; /* 50 ms; larger batches cost less a row with many tenants */
-    int64_t sync_interval_ns;  /* 100 ms: fdatasync of finished pages */
+    int64_t sync_interval_ns;  /* 100 ms; no shorter than the drain's */
     enum ledger_sync sync;
     bool is_mmap; /* false: journal.io = write: one pwrite a record, no mapping of the file */
     enum ledger_crash_bill crash_bill;

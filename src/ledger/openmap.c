@@ -20,7 +20,7 @@ static size_t place_of(const struct openmap *m, struct id id)
     return at;
 }
 
-enum err openmap_reserve(struct openmap *m, size_t more)
+static enum err reserve(struct openmap *m, size_t more)
 {
     size_t cap = m->cap ? m->cap : OPENMAP_MIN;
     while (cap / 2 < m->count + more) {
@@ -47,7 +47,7 @@ enum err openmap_reserve(struct openmap *m, size_t more)
 enum err openmap_put(struct openmap *m, const struct open_place *p)
 {
     assert(p->segment);
-    enum err e = openmap_reserve(m, 1);
+    enum err e = reserve(m, 1);
     if (e == OK) {
         size_t at = place_of(m, p->id);
         m->count += m->places[at].segment == 0;

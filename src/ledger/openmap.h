@@ -23,8 +23,6 @@ struct openmap {
 
 /* Replaces what is there under that id. */
 MUST_USE enum err openmap_put(struct openmap *m, const struct open_place *p) NONNULL;
-/* Room for that many more, so that puts cannot fail. */
-MUST_USE enum err openmap_reserve(struct openmap *m, size_t more) NONNULL;
 void openmap_remove(struct openmap *m, struct id id) NONNULL;
 /* NULL when absent; borrowed until the next change. */
 const struct open_place *openmap_find(const struct openmap *m, struct id id) NONNULL;

@@ -86,7 +86,16 @@ enum err segment_create(struct segment *s, const struct segment_dir *dir, uint32
     return OK;
 }
 
-enum err segment_recycle(struct segment *s, const struct segment_dir *dir, uint32_t generation)
+void segment_forget(struct segment *s)
+{
+    if (s->is_mmap) {
+        (void)madvise(segment_base(s), s->bytes, MADV_DONTNEED);
+    }
+    s->populated_bytes = 0;
+}
+
+enum err segment_recycle(struct segment *s, const struct segment_dir *dir, uint32_t generation,
+                         bool is_kept_mapped)
 {
     char from[SEGMENT_NAME_BYTES];
     char to[SEGMENT_NAME_BYTES];
@@ -95,10 +104,10 @@ enum err segment_recycle(struct segment *s, const struct segment_dir *dir, uint3
     if (renameat(dir->fd, from, dir->fd, to) != 0) {
         return E_IO;
     }
-    if (s->is_mmap) { /* the page cache keeps the pages, our resident size does not */
-        (void)madvise(segment_base(s), s->bytes, MADV_DONTNEED);
+    if (!is_kept_mapped) {
+        segment_forget(s);
     }
-    s->populated_bytes = 0;
+    s->populated_bytes = 0; /* pages that were written out fault again */
     s->generation = generation;
     return OK;
 }

@@ -39,9 +39,12 @@ MUST_USE bool segment_name_parse(const char *name, uint32_t *out_worker, uint32_
  */
 MUST_USE enum err segment_create(struct segment *s, const struct segment_dir *dir,
                                  uint32_t generation);
-/* The same file under a new number; what it held is told apart by generation. */
+/* The same file under a new number; what it held is told apart by generation. Its pages stay mapped
+ * or are let go. */
 MUST_USE enum err segment_recycle(struct segment *s, const struct segment_dir *dir,
-                                  uint32_t generation);
+                                  uint32_t generation, bool is_kept_mapped);
+/* Lets its pages go: the page cache keeps them, our resident size does not. */
+void segment_forget(struct segment *s);
 void segment_unmap(struct segment *s);
 /* Unmaps and deletes. */
 void segment_remove(struct segment *s, const struct segment_dir *dir);

@@ -40,7 +40,8 @@ struct listen_conf {
     struct slice host;
     uint16_t port;
     struct http1_limits limits;     /* head 64 KiB, body 32 MiB */
-    size_t request_arena_max_bytes; /* head + body + exchange */
+    size_t request_arena_max_bytes; /* head + exchange */
+    size_t body_arena_max_bytes;    /* body; 0: as the request's */
     size_t inflight_max_bytes;      /* this worker's share; 503 beyond */
     size_t connections_max;         /* per worker; accepting pauses beyond */
     int64_t head_timeout_ns;        /* first byte to head complete: 408 */
@@ -104,6 +105,10 @@ void http_conn_reply(struct http_conn *c, int status, struct slice headers,
 
 /* Streamed reply: chunked for 1.1, until close for 1.0. Head and first data go out in one write. */
 void http_conn_stream_begin(struct http_conn *c, int status, struct slice headers);
+/* The same for a reply of known length (what a HEAD request is told, too). Who cannot send all of
+ * it calls http_conn_abort(). */
+void http_conn_stream_begin_sized(struct http_conn *c, int status, struct slice headers,
+                                  int64_t length);
 /* One chunk of all parts, written at once, the rest copied to the queue. False: the queue is above
  * the high mark, wait for on_drained. Never call after end. */
 bool http_conn_stream_write(struct http_conn *c, const struct slice *parts, size_t n);

@@ -422,20 +422,26 @@ void reply_flush_head(struct listener *l)
 
 /* ---- streamed replies ---- */
 
-void http_conn_stream_begin(struct http_conn *c, int status, struct slice headers)
+/* length < 0: unknown. */
+static void stream_begin(struct http_conn *c, int status, struct slice headers, int64_t length)
 {
     struct listener *l = c->listener;
     ROOM char prefix[PREFIX_BYTES];
     struct text t = text_in(prefix, sizeof(prefix));
 
     begin_reply(c, status);
-    c->is_chunked = c->box->rq.head.version_minor == 1 && status != 204 && status != 304;
-    if (!c->is_chunked && !c->is_bodyless) {
+    bool can_have_body = status != 204 && status != 304;
+    c->is_chunked = c->box->rq.head.version_minor == 1 && can_have_body && length < 0;
+    if (!c->is_chunked && !c->is_bodyless && length < 0) {
         c->is_keep_alive = false; /* the end of the connection is the end of the reply */
     }
     add_prefix(l, status, &t);
     if (c->is_chunked) {
         TEXT_ADD(&t, "Transfer-Encoding: chunked\r\n");
+    } else if (length >= 0 && can_have_body) {
+        TEXT_ADD(&t, "Content-Length: ");
+        text_add_i64(&t, length);
+        TEXT_ADD(&t, "\r\n");
     }
     add_connection(c, &t);
     assert(!t.is_full);
@@ -453,6 +459,17 @@ void http_conn_stream_begin(struct http_conn *c, int status, struct slice header
     l->head_len = room.len;
     l->head_owner = c;
     http_conn_wake(c); /* the head goes out this turn even when no event follows */
+}
+
+void http_conn_stream_begin(struct http_conn *c, int status, struct slice headers)
+{
+    stream_begin(c, status, headers, -1);
+}
+
+void http_conn_stream_begin_sized(struct http_conn *c, int status, struct slice headers,
+                                  int64_t length)
+{
+    stream_begin(c, status, headers, length);
 }
 
 static struct slice chunk_size_line(char *room, size_t size)

@@ -68,7 +68,9 @@ static COLD enum err grow_body(struct listener *l, struct request_box *box, size
     if (limit && cap > limit - size_min(limit, l->pool->held_bytes)) {
         return E_NOMEM;
     }
-    arena_init(&arena, l->pool, l->conf.request_arena_max_bytes);
+    arena_init(&arena, l->pool,
+               l->conf.body_arena_max_bytes ? l->conf.body_arena_max_bytes
+                                            : l->conf.request_arena_max_bytes);
     char *grown = arena_alloc(&arena, cap);
     if (!grown) {
         return E_NOMEM;

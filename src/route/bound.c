@@ -50,6 +50,9 @@ void route_bound(const struct route_plan *plan, const struct chat_ask *ask, stru
 {
     *out = (struct route_bound){0};
     bool is_output_open = false;
+    if (ask->op == CHAT_OP_COUNT_TOKENS || ask->is_unbilled) { /* nobody bills it */
+        return;
+    }
     for (size_t i = 0; i < plan->count; i++) {
         const struct route_model *facts = &plan->targets[i].facts;
         struct extent x = extent_of(plan, facts, ask);

@@ -27,7 +27,9 @@ static const struct profile_row rows[] = {
     {SLICE_INIT("openai"), SLICE_INIT("gpt-5-search"), REASONING},
     {SLICE_INIT("openai"), SLICE_INIT("gpt-5"), REASONING},
     {SLICE_INIT("openai"), SLICE_INIT("gpt-oss"), {.takes_developer_role = true}},
-    {SLICE_INIT("openai"), SLICE_INIT(""), {.takes_developer_role = true}},
+    {SLICE_INIT("openai"),
+     SLICE_INIT(""),
+     {.takes_developer_role = true, .refuses_reasoning_effort = true}},
     {SLICE_INIT("azure"), SLICE_INIT("o1"), REASONING},
     {SLICE_INIT("azure"), SLICE_INIT("o3"), REASONING},
     {SLICE_INIT("azure"), SLICE_INIT("o4"), REASONING},
@@ -40,7 +42,56 @@ static const struct profile_row rows[] = {
     /* Mistral sends usage with the last choice by itself and refuses members it does not know. */
     {SLICE_INIT("mistral"), SLICE_INIT(""), {.refuses_stream_options = true}},
     {SLICE_INIT("codestral"), SLICE_INIT(""), {.refuses_stream_options = true}},
+    {SLICE_INIT("deepseek"), SLICE_INIT(""), {.takes_reasoning_content = true}},
+    {SLICE_INIT("openrouter"), SLICE_INIT(""), {.takes_cache_control = true}},
 };
+
+/* Claude by generation, as in Anthropic's own documents of 2026-08: what a generation refuses with
+ * 400, and what it has beside. */
+#define CLAUDE_45 .refuses_both_sampling = true, .takes_output_format = true
+#define CLAUDE_46                                                                        \
+    CLAUDE_45, .takes_effort = true, .takes_adaptive_thinking = true, .takes_max = true, \
+               .refuses_prefill = true
+#define CLAUDE_47 \
+    CLAUDE_46, .refuses_sampling = true, .refuses_thinking_budget = true, .takes_xhigh = true
+
+/* By what follows "claude-"; the first that fits. A name that no row knows is of a model newer than
+ * this table. */
+static const struct profile_row claude_rows[] = {
+    {.prefix = SLICE_INIT("2"), .profile = {0}},
+    {.prefix = SLICE_INIT("instant"), .profile = {0}},
+    {.prefix = SLICE_INIT("3"), .profile = {0}},
+    {.prefix = SLICE_INIT("opus-4-8"), .profile = {CLAUDE_47, .takes_system_turns = true}},
+    {.prefix = SLICE_INIT("opus-4-7"), .profile = {CLAUDE_47}},
+    {.prefix = SLICE_INIT("opus-4-6"), .profile = {CLAUDE_46}},
+    {.prefix = SLICE_INIT("opus-4-5"), .profile = {CLAUDE_45, .takes_effort = true}},
+    {.prefix = SLICE_INIT("opus-4-1"), .profile = {CLAUDE_45}},
+    {.prefix = SLICE_INIT("sonnet-4-7"), .profile = {CLAUDE_47}},
+    {.prefix = SLICE_INIT("sonnet-4-6"), .profile = {CLAUDE_46}},
+    {.prefix = SLICE_INIT("sonnet-4-5"), .profile = {CLAUDE_45}},
+    {.prefix = SLICE_INIT("haiku-4-5"), .profile = {CLAUDE_45}},
+    {.prefix = SLICE_INIT("opus-4"), .profile = {.refuses_both_sampling = true}},
+    {.prefix = SLICE_INIT("sonnet-4"), .profile = {.refuses_both_sampling = true}},
+    {.prefix = SLICE_INIT("opus"), .profile = {CLAUDE_47, .takes_system_turns = true}},
+    {.prefix = SLICE_INIT("sonnet"), .profile = {CLAUDE_47}},
+    {.prefix = SLICE_INIT("haiku"), .profile = {CLAUDE_47}},
+    {.prefix = SLICE_INIT(""), .profile = {CLAUDE_47, .refuses_thinking_off = true}},
+};
+
+/* Bedrock and Vertex put words before the name. */
+static bool find_claude(struct slice model, struct dialect_profile *out)
+{
+    static const struct slice word = SLICE_INIT("claude-");
+    size_t at = slice_search(model, word);
+    struct slice name = slice_from(model, at + word.len);
+    for (size_t i = 0; at < model.len && i < ARRAY_LEN(claude_rows); i++) {
+        if (slice_starts(name, claude_rows[i].prefix)) {
+            *out = claude_rows[i].profile;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* gpt-5.1-chat-latest and its like, whatever the minor version. */
 static bool is_chat_tuned(struct slice model)
@@ -53,8 +104,14 @@ static bool is_chat_tuned(struct slice model)
 
 struct dialect_profile profile_find(struct slice provider, struct slice model)
 {
+    struct dialect_profile claude;
     if (slice_starts(model, SLICE("ft:"))) {
         model = slice_from(model, 3);
+    }
+    bool may_be_claude =
+        slice_eq(provider, SLICE("anthropic")) || slice_eq(provider, SLICE("bedrock"));
+    if (may_be_claude && find_claude(model, &claude)) {
+        return claude;
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct profile_row *row = &rows[i];

@@ -142,28 +142,37 @@ static void note_near(struct near *near, struct slice name, size_t found)
     near->count = size_min(near->count + 1, NEAR_MAX);
 }
 
+static void try_near(struct near *near, struct slice asked, struct slice name)
+{
+    size_t limit = size_min(NEAR_DISTANCE_MAX, 1 + asked.len / 4);
+    size_t gap = name.len > asked.len ? name.len - asked.len : asked.len - name.len;
+    if (gap > limit || name.len > NEAR_NAME_MAX_BYTES || asked.len > NEAR_NAME_MAX_BYTES) {
+        return;
+    }
+    size_t found = distance(asked, name, limit);
+    if (found <= limit) {
+        note_near(near, name, found);
+    }
+}
+
+static struct slice join_near(const struct near *near, struct arena *a)
+{
+    struct slice out = SLICE_NONE;
+    for (size_t i = 0; i < near->count; i++) {
+        out =
+            arena_printf(a, "%.*s%s%.*s", SLICE_ARG(out), i ? ", " : "", SLICE_ARG(near->names[i]));
+    }
+    return out;
+}
+
 COLD static struct slice near_names(const struct route_table *t, struct arena *a,
                                     struct slice model)
 {
     struct near near = {.count = 0};
-    size_t limit = size_min(NEAR_DISTANCE_MAX, 1 + model.len / 4);
-    for (size_t i = 0; i < t->name_count && model.len <= NEAR_NAME_MAX_BYTES; i++) {
-        struct slice name = t->names[i].name;
-        size_t gap = name.len > model.len ? name.len - model.len : model.len - name.len;
-        if (gap > limit || name.len > NEAR_NAME_MAX_BYTES) {
-            continue;
-        }
-        size_t found = distance(model, name, limit);
-        if (found <= limit) {
-            note_near(&near, name, found);
-        }
+    for (size_t i = 0; i < t->name_count; i++) {
+        try_near(&near, model, t->names[i].name);
     }
-    struct slice out = SLICE_NONE;
-    for (size_t i = 0; i < near.count; i++) {
-        out =
-            arena_printf(a, "%.*s%s%.*s", SLICE_ARG(out), i ? ", " : "", SLICE_ARG(near.names[i]));
-    }
-    return out;
+    return join_near(&near, a);
 }
 
 /* ---- resolve ---- */
@@ -212,6 +221,49 @@ enum err route_resolve(const struct route_table *t, struct arena *a, struct slic
         *out_near = near_names(t, a, model);
     }
     return e;
+}
+
+enum err route_address(const struct route_table *t, struct arena *a, struct slice provider,
+                       struct slice model, struct route_plan *out, struct slice *out_near)
+{
+    const struct route_seat *seat = table_seat(t, provider);
+    struct near near = {.count = 0};
+    *out_near = SLICE_NONE;
+    if (seat) {
+        return plan_addressed(t, a, seat, model, out);
+    }
+    for (size_t i = 0; i < t->seat_count; i++) {
+        try_near(&near, provider, t->seats[i].provider->name);
+    }
+    *out_near = join_near(&near, a);
+    return E_NOT_FOUND;
+}
+
+const struct route_provider *route_first(const struct route_table *t, const struct dialect *d)
+{
+    for (size_t i = 0; i < t->seat_count; i++) {
+        if (dialect_is_same(d, t->seats[i].provider->dialect)) {
+            return t->seats[i].provider;
+        }
+    }
+    return NULL;
+}
+
+enum err route_narrow(struct arena *a, const struct dialect *d, struct route_plan *plan)
+{
+    struct route_target *targets = arena_array(a, plan->count, sizeof(*targets));
+    size_t count = 0;
+    if (!targets) {
+        return E_NOMEM;
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        if (dialect_is_same(d, plan->targets[i].provider->dialect)) {
+            targets[count++] = plan->targets[i];
+        }
+    }
+    plan->targets = targets;
+    plan->count = count;
+    return count ? OK : E_NOT_FOUND;
 }
 
 void route_models(const struct route_table *t,

@@ -40,11 +40,22 @@ struct route_provider {
     const struct dialect *dialect;
     struct upstream_dest dest;
     struct slice base_path; /* "/v1" */
+    struct slice region;    /* of a dialect that signs; empty otherwise */
     struct route_key keys[ROUTE_KEYS_MAX];
-    size_t key_count;            /* 0: no credential is sent */
-    struct slice extra_headers;  /* configured lines, each with CRLF */
-    struct slice head_prefix[4]; /* by chat_operation: "POST /v1/chat/completions HTTP/1.1\r\nhost:
-                                    ...\r\n..." without credential and length */
+    size_t key_count;           /* 0: no credential is sent */
+    struct slice extra_headers; /* configured lines, each with CRLF */
+    struct slice
+        common_lines; /* of every head: host, user-agent, accept-encoding, the extra ones */
+    /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
+     * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. Where
+     * path_has_model, the request line's beginning is made for each request (call.c) and line_bytes
+     * is 0: the prefix begins with " HTTP/1.1". */
+    struct slice head_prefix[CHAT_OPERATIONS];
+    size_t line_bytes[CHAT_OPERATIONS];
+    bool has_api_key_header; /* credentials go out as "api-key" (Azure) */
+    bool path_has_model;     /* the dialect's path does, or: */
+    bool model_begins_path; /* "/{model}" stands between base_path and the dialect's path (Azure) */
+    struct slice fixed_query; /* "?api-version=..." of every request; path_has_model only */
     struct attempt_timeouts timeouts;
     struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
     struct slice *models;        /* listed names; may be empty */
@@ -58,7 +69,8 @@ struct route_provider {
 
 struct route_target {
     const struct route_provider *provider;
-    struct slice model; /* the provider's name for it; never empty in a plan */
+    struct slice
+        model; /* the provider's name for it; empty only after route_address() without one */
     int weight;
     int tier;
     struct route_model facts;
@@ -118,6 +130,15 @@ struct route_plan {
 /* E_NOT_FOUND: out_near holds up to three near names, comma-separated, for the message. */
 MUST_USE enum err route_resolve(const struct route_table *t, struct arena *a, struct slice model,
                                 struct route_plan *out, struct slice *out_near);
+
+/* One provider and nothing else; model may be empty: the request names none. E_NOT_FOUND: out_near
+ * holds near names of providers. */
+MUST_USE enum err route_address(const struct route_table *t, struct arena *a, struct slice provider,
+                                struct slice model, struct route_plan *out, struct slice *out_near);
+/* The first provider of a dialect, in fallback order; NULL: there is none. */
+const struct route_provider *route_first(const struct route_table *t, const struct dialect *d);
+/* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */
+MUST_USE enum err route_narrow(struct arena *a, const struct dialect *d, struct route_plan *plan);
 
 /* The next target to try and its key: lowest tier with an admitted, untried target; inside it
  * weighted power-of-two choice on in-flight and first-byte EWMA: two are drawn by weight, and the

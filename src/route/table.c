@@ -36,6 +36,7 @@ static const struct alias hosts[] = {
     {SLICE_INIT("api.openai.com"), SLICE_INIT("openai")},
     {SLICE_INIT(".openai.azure.com"), SLICE_INIT("azure")},
     {SLICE_INIT("api.anthropic.com"), SLICE_INIT("anthropic")},
+    {SLICE_INIT(".amazonaws.com"), SLICE_INIT("bedrock")},
     {SLICE_INIT("generativelanguage.googleapis.com"), SLICE_INIT("gemini")},
     {SLICE_INIT("aiplatform.googleapis.com"), SLICE_INIT("vertex_ai")},
     {SLICE_INIT("api.groq.com"), SLICE_INIT("groq")},

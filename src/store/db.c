@@ -1,6 +1,7 @@
 #include "store/db.h"
 
 #include "core/clock.h"
+#include "store/usage.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -299,7 +300,10 @@ static enum err open_connection(struct store_db *db, const char *path, bool is_r
     sqlite3_progress_handler(db->sql, PROGRESS_STEPS, on_progress, db);
     (void)sqlite3_db_config(db->sql, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
     rc = sqlite3_exec(db->sql, is_read_only ? read_pragmas : open_pragmas, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? OK : db_fail(db, rc);
+    if (rc != SQLITE_OK) {
+        return db_fail(db, rc);
+    }
+    return is_read_only ? OK : usage_rows_register(db);
 }
 
 static enum err check_schema(struct store_db *db, bool is_migrating)
@@ -375,6 +379,8 @@ void store_db_close(struct store_db *db)
         (void)sqlite3_finalize(db->stmts[i]);
     }
     usage_groups_deinit(&db->groups);
+    usage_kinds_deinit(&db->kinds);
+    free(db->feed.rows);
     (void)sqlite3_close_v2(db->sql);
     free(db);
 }

@@ -9,6 +9,7 @@
 
 #include "store/store.h"
 #include "store/usage_group.h"
+#include "store/usage_kind.h"
 
 #include <sqlite3.h>
 
@@ -27,6 +28,16 @@ enum db_stmt {
     DB_STMT_COUNT
 };
 
+struct usage_row;
+
+/* What the virtual table of usage_rows.c shows while a statement reads it. */
+struct usage_feed {
+    struct usage_row *rows; /* room for cap of them; owned */
+    size_t cap, count;
+    bool is_plain; /* those rows only, or the others only */
+    int64_t in_count;
+};
+
 struct store_db {
     sqlite3 *sql;
     sqlite3_stmt *stmts[DB_STMT_COUNT];
@@ -37,7 +48,9 @@ struct store_db {
     int64_t seen_data_version; /* of other connections' changes, at the last directory reading */
     int64_t seen_seq;          /* the directory's sequence number at that time; -1: unknown */
     struct usage_groups groups; /* scratch of store_usage_write */
-    int64_t time_text_second;   /* the second that time_text holds */
+    struct usage_kinds kinds;
+    struct usage_feed feed;
+    int64_t time_text_second; /* the second that time_text holds */
     char time_text[DB_TIME_TEXT_BYTES];
 };
 

@@ -5,13 +5,14 @@
  * columns in USD are generated from the exact nano-USD integer beside them, so that they can never
  * disagree and cost nothing to insert. */
 #include "core/clock.h"
-#include "store/db.h"
+#include "store/usage.h"
 
 enum { PIECES_MAX = 4 };
 
 struct migration {
     int version;
-    const char *sql[PIECES_MAX]; /* C promises no longer string than 4095 bytes */
+    const char *sql[PIECES_MAX];           /* C promises no longer string than 4095 bytes */
+    enum err (*then)(struct store_db *db); /* what SQL cannot say; NULL: nothing */
 };
 
 #define LIMIT_COLUMNS                                                                    \
@@ -42,9 +43,10 @@ static const char schema_directory[] =
     "  actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL);"
     "CREATE INDEX idx_audit_subject ON audit_log (subject);";
 
-/* Rows arrive in requests_fresh, which is made for cheap inserts: binary ids, no index but the row
- * number, which the id gives (usage_write.c). When there is time they move to requests_indexed,
- * with the origin's columns and indexes. People and queries see the view requests over both. */
+/* Version 2, until version 3 takes its place. Rows arrive in requests_fresh, which is made for
+ * cheap inserts: binary ids, no index but the row number, which the id gives (usage_write.c). When
+ * there is time they move to requests_indexed, with the origin's columns and indexes. People and
+ * queries see the view requests over both. */
 #define ID_TEXT(at)                                                                             \
     "lower(substr(hex(ids), " #at " + 1, 8) || '-' || substr(hex(ids), " #at " + 9, 4) || '-' " \
     "|| substr(hex(ids), " #at " + 13, 4) || '-' || substr(hex(ids), " #at " + 17, 4) || '-' "  \
@@ -80,6 +82,25 @@ static const char schema_directory[] =
     "status, error_message, created_at, attempts, http_status, dialect, is_stream, estimated, "  \
     "overrun, count, reason, client_request_id, detail"
 
+/* The origin's columns first. */
+#define VIEW_REQUESTS                                                                               \
+    "CREATE VIEW requests AS SELECT id, tenant_id, provider, model, prompt_tokens, "                \
+    "  completion_tokens, total_tokens, cost_nusd / 1e9 AS cost, latency_us / 1000 AS latency_ms, " \
+    "  status, error_message, status = 'cached' AS cache_hit, created_at, key_id, cost_nusd, "      \
+    "  reserved_nusd, saved_nusd, cache_read_tokens, cache_write_5m_tokens, "                       \
+    "  cache_write_1h_tokens, reasoning_tokens, ttft_us / 1000 AS ttft_ms, attempts, "              \
+    "  http_status, dialect, asked_model, is_stream, estimated, overrun, count, reason, "           \
+    "  client_request_id, detail, seq FROM requests_rows;"
+
+#define DATA_ID_PART(at, n) "substr(hex(d.id), " #at ", " #n ")"
+#define DATA_ID                                                                              \
+    "lower(" DATA_ID_PART(1, 8) " || '-' || " DATA_ID_PART(9, 4) " || '-' || " DATA_ID_PART( \
+        13, 4) " || '-' || " DATA_ID_PART(17, 4) " || '-' || " DATA_ID_PART(21, 12) ")"
+#define DATA_PROMPT                                                       \
+    "(d.input + ifnull(d.cache_read, 0) + ifnull(d.cache_write_5m, 0) + " \
+    "ifnull(d.cache_write_1h, 0))"
+#define DATA_COMPLETION "(d.output + ifnull(d.reasoning, 0))"
+
 static const char schema_rows[] =
     "CREATE TABLE requests_fresh (seq INTEGER PRIMARY KEY, ids BLOB NOT NULL, "
     "  created_us INTEGER NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, "
@@ -106,14 +127,7 @@ static const char schema_rows[] =
 static const char schema_views[] =
     "CREATE VIEW requests_fresh_rows AS SELECT " FRESH_AS_ROW " FROM requests_fresh;"
     "CREATE VIEW requests_rows AS SELECT " ROW_NAMES " FROM requests_indexed "
-    "  UNION ALL SELECT " ROW_NAMES " FROM requests_fresh_rows;"
-    "CREATE VIEW requests AS SELECT id, tenant_id, provider, model, prompt_tokens, "
-    "  completion_tokens, total_tokens, cost_nusd / 1e9 AS cost, latency_us / 1000 AS latency_ms, "
-    "  status, error_message, status = 'cached' AS cache_hit, created_at, key_id, cost_nusd, "
-    "  reserved_nusd, saved_nusd, cache_read_tokens, cache_write_5m_tokens, "
-    "  cache_write_1h_tokens, reasoning_tokens, ttft_us / 1000 AS ttft_ms, attempts, "
-    "  http_status, dialect, asked_model, is_stream, estimated, overrun, count, reason, "
-    "  client_request_id, detail, seq FROM requests_rows;";
+    "  UNION ALL SELECT " ROW_NAMES " FROM requests_fresh_rows;" VIEW_REQUESTS;
 
 static const char schema_sums[] =
     "CREATE TABLE usage_daily (tenant_id TEXT NOT NULL, day TEXT NOT NULL, key_id TEXT NOT NULL, "
@@ -146,9 +160,58 @@ static const char schema_sums[] =
     "  segment INTEGER NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (instance, worker)) "
     "  WITHOUT ROWID;";
 
+/* A row is written once (docs/decisions/002): requests_data has what differs from request to
+ * request and requests_kinds what most requests of a key share, so that a row and its one index
+ * entry are short. A row's number begins with its milliseconds, so (kind, seq), which is what
+ * idx_requests_kind holds, is (kind, time). Most columns have no type: nothing is converted row by
+ * row. */
+static const char schema_data[] =
+    "CREATE TABLE requests_kinds (no INTEGER PRIMARY KEY, tenant_id TEXT NOT NULL, "
+    "  key_id TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, bits INTEGER NOT NULL, "
+    "  attempts INTEGER NOT NULL, http_status INTEGER NOT NULL, "
+    "  status TEXT GENERATED ALWAYS AS (CASE bits & 15 WHEN 1 THEN 'success' "
+    "    WHEN 2 THEN 'cached' WHEN 3 THEN 'error' WHEN 4 THEN 'refused' WHEN 5 THEN 'client_gone' "
+    "    WHEN 6 THEN 'upstream_cut' WHEN 7 THEN 'crashed' ELSE 'open' END) VIRTUAL, "
+    "  dialect TEXT GENERATED ALWAYS AS (CASE (bits >> 4) & 15 WHEN 0 THEN 'own' "
+    "    WHEN 1 THEN 'openai' WHEN 2 THEN 'anthropic' ELSE 'gemini' END) VIRTUAL, "
+    "  is_stream INTEGER GENERATED ALWAYS AS ((bits >> 8) & 1) VIRTUAL, "
+    "  estimated INTEGER GENERATED ALWAYS AS ((bits >> 9) & 1) VIRTUAL, "
+    "  overrun INTEGER GENERATED ALWAYS AS ((bits >> 10) & 1) VIRTUAL, "
+    "  UNIQUE (tenant_id, key_id, provider, model, bits, attempts, http_status));"
+    "CREATE INDEX idx_provider_status_kind ON requests_kinds (provider, status);"
+    "CREATE TABLE requests_data (seq INTEGER PRIMARY KEY, id BLOB, kind INTEGER, created_us, "
+    "  input, output, cost_nusd, reserved_nusd, latency_us, ttft_us, cache_read, cache_write_5m, "
+    "  cache_write_1h, reasoning, total_reported, saved_nusd, count, asked_model, reason, "
+    "  client_request_id, error, detail);"
+    "CREATE INDEX idx_requests_kind ON requests_data (kind);";
+
+static const char schema_data_views[] =
+    "DROP VIEW requests; DROP VIEW requests_rows; DROP VIEW requests_fresh_rows;"
+    "DROP TABLE requests_fresh; DROP TABLE requests_indexed;"
+    "CREATE VIEW requests_rows AS SELECT d.seq AS seq, " DATA_ID
+    " AS id, k.tenant_id AS tenant_id, "
+    "  k.key_id AS key_id, k.provider AS provider, k.model AS model, "
+    "  coalesce(d.asked_model, k.model) AS asked_model, " DATA_PROMPT " AS prompt_tokens, "
+    "  " DATA_COMPLETION " AS completion_tokens, "
+    "  max(" DATA_PROMPT " + " DATA_COMPLETION ", ifnull(d.total_reported, 0)) AS total_tokens, "
+    "  d.cost_nusd AS cost_nusd, d.reserved_nusd AS reserved_nusd, "
+    "  ifnull(d.saved_nusd, 0) AS saved_nusd, ifnull(d.cache_read, 0) AS cache_read_tokens, "
+    "  ifnull(d.cache_write_5m, 0) AS cache_write_5m_tokens, "
+    "  ifnull(d.cache_write_1h, 0) AS cache_write_1h_tokens, "
+    "  ifnull(d.reasoning, 0) AS reasoning_tokens, d.latency_us AS latency_us, "
+    "  d.ttft_us AS ttft_us, k.status AS status, d.error AS error_message, "
+    "  strftime('%Y-%m-%d %H:%M:%S', d.created_us / 1000000, 'unixepoch') "
+    "    || printf('.%06d', d.created_us % 1000000) AS created_at, k.attempts AS attempts, "
+    "  k.http_status AS http_status, k.dialect AS dialect, k.is_stream AS is_stream, "
+    "  k.estimated AS estimated, k.overrun AS overrun, ifnull(d.count, 1) AS count, "
+    "  d.reason AS reason, d.client_request_id AS client_request_id, d.detail AS detail "
+    "FROM requests_data d JOIN requests_kinds k ON k.no = d.kind;" VIEW_REQUESTS;
+
 static const struct migration migrations[] = {
-    {1, {schema_directory}},
-    {2, {schema_rows, schema_views, schema_sums}},
+    {1, {schema_directory}, NULL},
+    {2, {schema_rows, schema_views, schema_sums}, NULL},
+    {3, {schema_data}, usage_carry_over},
+    {4, {schema_data_views}, NULL},
 };
 
 static const char begin_sql[] =
@@ -205,6 +268,7 @@ static enum err apply(struct store_db *db, const struct migration *m)
     for (size_t i = 0; e == OK && i < PIECES_MAX && m->sql[i]; i++) {
         e = run_sql(db, m->sql[i]);
     }
+    e = e == OK && m->then ? m->then(db) : e;
     if (e != OK) {
         return e;
     }
@@ -250,6 +314,9 @@ enum err store_db_migrate(struct store_db *db, int *out_from, int *out_to)
             e = db_schema_version(db, &from);
             e = e == OK ? apply_missing(db, from) : e;
             e = db_end(db, e);
+            if (e != OK) { /* numbers of kinds that were rolled back */
+                usage_kinds_forget(&db->kinds);
+            }
         }
     }
     if (e == OK) {

@@ -172,9 +172,6 @@ MUST_USE enum err store_recent_admissions(struct store_db *db, int64_t since_uni
 MUST_USE enum err store_request_get(struct store_db *db, struct arena *a, struct id id,
                                     struct usage_record *out);
 
-/* Rows arrive without indexes; when there is time, the ledger moves up to max_rows of the oldest to
- * where the indexes are. View "requests" shows both. *out_moved < max_rows: nothing is left. */
-MUST_USE enum err store_usage_index(struct store_db *db, int64_t max_rows, int64_t *out_moved);
 /* Deletes up to max_rows requests admitted before that time; sums stay. Again until fewer go. */
 MUST_USE enum err store_retain(struct store_db *db, int64_t before_unix_ns, int64_t max_rows,
                                int64_t *out_deleted);

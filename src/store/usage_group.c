@@ -43,6 +43,7 @@ enum err usage_groups_begin(struct usage_groups *g, size_t records)
         memset(g->slots, 0, (g->slot_mask + 1) * 2 * sizeof(*g->slots));
     }
     g->day_count = g->node_count = g->last_day = 0;
+    g->last_kind = 0;
     return OK;
 }
 
@@ -98,11 +99,12 @@ static void add_node(struct usage_groups *g, struct id node, int64_t day, int64_
     }
 }
 
-void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int sign)
+void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int64_t kind, int sign)
 {
     int64_t day = clock_days(r->admitted_unix_ns);
-    if (!g->day_count || !is_same_group(&g->days[g->last_day], r, day)) {
+    if (!kind || kind != g->last_kind || g->days[g->last_day].day != day) {
         g->last_day = find_day(g, r, day);
+        g->last_kind = kind;
     }
     struct usage_day *d = &g->days[g->last_day];
     int64_t count = r->count * sign;
@@ -118,8 +120,15 @@ void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int 
     d->total_tokens += usage_total(&r->usage) * sign;
     d->cost_nusd += r->cost_nusd * sign;
     d->saved_nusd += r->saved_nusd * sign;
-    if (r->cost_nusd) { /* hits and refusals cost nothing */
-        add_node(g, r->tenant, day, r->cost_nusd * sign);
-        add_node(g, r->key, day, r->cost_nusd * sign);
+}
+
+void usage_groups_sum_nodes(struct usage_groups *g)
+{
+    for (size_t i = 0; i < g->day_count; i++) {
+        const struct usage_day *d = &g->days[i];
+        if (d->cost_nusd) { /* hits and refusals cost nothing */
+            add_node(g, d->first->tenant, d->day, d->cost_nusd);
+            add_node(g, d->first->key, d->day, d->cost_nusd);
+        }
     }
 }

@@ -32,13 +32,17 @@ struct usage_groups {
     size_t cap;      /* of days; nodes has twice that */
     uint32_t *slots; /* hash to index + 1; twice as many as nodes, a power of two */
     size_t slot_mask;
-    size_t last_day; /* neighbours are often of one group */
+    size_t last_day;   /* neighbours are often of one group ... */
+    int64_t last_kind; /* ... and then of one kind (usage_kind.h), which is quicker to see */
 };
 
 /* Makes room for records of a batch. */
 MUST_USE enum err usage_groups_begin(struct usage_groups *g, size_t records);
-/* sign is 1, or -1 to take a record back. r stays until the groups were written. */
-void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int sign);
+/* kind: the record's, or 0. sign is 1, or -1 to take a record back. r stays until the groups were
+ * written. */
+void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int64_t kind, int sign);
+/* Makes nodes of days, once the batch is in. */
+void usage_groups_sum_nodes(struct usage_groups *g);
 void usage_groups_deinit(struct usage_groups *g);
 
 #endif

@@ -15,7 +15,7 @@ static enum record_status status_of(struct slice name)
 
 static enum record_dialect dialect_of(struct slice name)
 {
-    for (int i = RECORD_DIALECT_OWN; i < RECORD_DIALECT_GEMINI; i++) {
+    for (int i = RECORD_DIALECT_OWN; i < RECORD_DIALECT_COUNT; i++) {
         if (slice_eq(name, slice_str(record_dialect_name((enum record_dialect)i)))) {
             return (enum record_dialect)i;
         }
@@ -260,38 +260,75 @@ enum err store_checkpoints_forget(struct store_db *db, struct id instance)
     return db_run(db, stmt);
 }
 
-/* Runs one statement with up to two numbers; says how many rows it changed. */
-static enum err change(struct store_db *db, enum db_stmt which, int64_t first, int64_t second,
-                       int64_t *out_rows)
-{
-    sqlite3_stmt *stmt = db_prepare(db, which);
-    if (!stmt) {
-        return E_DB;
-    }
-    (void)sqlite3_bind_int64(stmt, 1, first);
-    if (sqlite3_bind_parameter_count(stmt) > 1) {
-        (void)sqlite3_bind_int64(stmt, 2, second);
-    }
-    enum err e = db_run(db, stmt);
-    *out_rows = e == OK ? sqlite3_changes64(db->sql) : 0;
-    return e;
-}
-
 enum err store_retain(struct store_db *db, int64_t before_unix_ns, int64_t max_rows,
                       int64_t *out_deleted)
 {
-    int64_t before = usage_seq_since(before_unix_ns);
-    int64_t indexed = 0;
-    int64_t fresh = 0;
-    enum err e = db_begin(db);
-    if (e != OK) {
-        return e;
+    sqlite3_stmt *stmt = db_prepare(db, DB_RETAIN);
+    if (!stmt) {
+        return E_DB;
     }
-    e = change(db, DB_RETAIN_INDEXED, before, max_rows, &indexed);
-    if (e == OK && indexed < max_rows) {
-        e = change(db, DB_RETAIN_FRESH, before, max_rows - indexed, &fresh);
+    (void)sqlite3_bind_int64(stmt, 1, usage_seq_since(before_unix_ns));
+    (void)sqlite3_bind_int64(stmt, 2, max_rows);
+    enum err e = db_run(db, stmt);
+    *out_deleted = e == OK ? sqlite3_changes64(db->sql) : 0;
+    return e;
+}
+
+/* --- migration 3 --- */
+
+enum { CARRY_ROWS = 1024 };
+
+static enum err carry_rows(struct store_db *db, struct usage_row *rows, size_t n)
+{
+    enum err e = usage_rows_insert(db, rows, n);
+    for (size_t i = 0; e == OK && i < n; i++) {
+        if (!rows[i].is_in) {
+            e = db_fail_text(db, E_CORRUPT, "two old rows have one number");
+        }
     }
-    e = db_end(db, e);
-    *out_deleted = e == OK ? indexed + fresh : 0;
+    return e;
+}
+
+/* The view requests_rows shows the old tables when this runs, and the new one when it was made
+ * anew; its columns are the same. */
+static enum err carry_all(struct store_db *db, sqlite3_stmt *stmt, struct arena *a,
+                          struct usage_row *rows)
+{
+    enum err e = OK;
+    int rc = SQLITE_ROW;
+    while (e == OK && rc == SQLITE_ROW) {
+        size_t n = 0;
+        arena_reset(a);
+        while (e == OK && n < CARRY_ROWS && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+            struct usage_record *r = ARENA_NEW(a, struct usage_record);
+            if (!r) {
+                return E_NOMEM;
+            }
+            *r = read_row(stmt);
+            rows[n].seq = sqlite3_column_int64(stmt, 0);
+            e = dup_texts(a, r) ? usage_row_init(db, r, &rows[n]) : E_NOMEM;
+            n++;
+        }
+        e = e == OK && rc != SQLITE_ROW && rc != SQLITE_DONE ? db_fail(db, rc) : e;
+        e = e == OK ? carry_rows(db, rows, n) : e;
+    }
+    return e;
+}
+
+enum err usage_carry_over(struct store_db *db)
+{
+    sqlite3_stmt *stmt = db_prepare(db, DB_ROWS_ALL);
+    struct usage_row *rows = calloc(CARRY_ROWS, sizeof(*rows));
+    struct arena a;
+    if (!stmt || !rows) {
+        free(rows);
+        return stmt ? E_NOMEM : E_DB;
+    }
+    arena_init(&a, NULL, SIZE_MAX);
+    enum err e = carry_all(db, stmt, &a, rows);
+    arena_deinit(&a);
+    free(rows);
+    (void)sqlite3_finalize(stmt); /* the tables that it reads go next */
+    db->stmts[DB_ROWS_ALL] = NULL;
     return e;
 }

@@ -1,4 +1,5 @@
-/* Batches of usage into the database.
+/* Batches of usage into the database: rows (usage_rows.c), daily sums, period totals, opens,
+ * checkpoints.
  *
  * The row number comes from the id: 43 bits of its milliseconds, then 20 of its random bits. So
  * rows are appended in the order of time without any index, a request is found by its id without
@@ -34,86 +35,12 @@ int64_t usage_bits(const struct usage_record *r)
            (int64_t)r->is_estimated << 9 | (int64_t)r->is_overrun << 10;
 }
 
-/* A parameter keeps its value from row to row, and most are the same as in the row before: those
- * are not bound again. Texts stay valid for the batch. */
-struct binder {
-    sqlite3_stmt *stmt;
-    int64_t numbers[USAGE_PARAMETERS + 1];
-    struct slice texts[USAGE_PARAMETERS + 1];
-    bool is_bound[USAGE_PARAMETERS + 1];
-};
-
-static inline void put_number(struct binder *b, int at, int64_t value)
-{
-    if (!b->is_bound[at] || b->numbers[at] != value) {
-        (void)sqlite3_bind_int64(b->stmt, at, value);
-        b->numbers[at] = value;
-        b->is_bound[at] = true;
-    }
-}
-
-/* The empty text is "" in the first columns and NULL where the origin has NULL. */
-static inline void put_text(struct binder *b, int at, struct slice s, bool is_null_when_empty)
-{
-    if (b->is_bound[at] && slice_eq(b->texts[at], s)) {
-        return;
-    }
-    if (s.len == 0 && is_null_when_empty) {
-        (void)sqlite3_bind_null(b->stmt, at);
-    } else {
-        (void)sqlite3_bind_text(b->stmt, at, s.len ? s.ptr : "", (int)s.len, SQLITE_STATIC);
-    }
-    b->texts[at] = s;
-    b->is_bound[at] = true;
-}
-
-static void put_record(struct binder *b, const struct usage_record *r)
-{
-    const struct usage *u = &r->usage;
-    /* id, tenant and key stand one after the other in the record. */
-    _Static_assert(offsetof(struct usage_record, key) == (size_t)2 * ID_BYTES &&
-                       offsetof(struct usage_record, id) == 0,
-                   "the three ids are one blob");
-    (void)sqlite3_bind_blob(b->stmt, 2, r, USAGE_IDS_BYTES, SQLITE_STATIC);
-    put_number(b, 3, r->admitted_unix_ns / NS_PER_US);
-    put_text(b, 4, r->provider, false);
-    put_text(b, 5, r->model, false);
-    put_text(b, 6, slice_eq(r->asked_model, r->model) ? SLICE_NONE : r->asked_model, true);
-    put_number(b, 7, u->input);
-    put_number(b, 8, u->cache_read);
-    put_number(b, 9, u->cache_write_5m);
-    put_number(b, 10, u->cache_write_1h);
-    put_number(b, 11, u->output);
-    put_number(b, 12, u->reasoning);
-    put_number(b, 13, u->total_reported);
-    put_number(b, 14, r->cost_nusd);
-    put_number(b, 15, r->reserved_nusd);
-    put_number(b, 16, r->saved_nusd);
-    put_number(b, 17, r->latency_ns / NS_PER_US);
-    if (r->first_token_ns < 0) {
-        (void)sqlite3_bind_null(b->stmt, 18);
-        b->is_bound[18] = false;
-    } else {
-        put_number(b, 18, r->first_token_ns / NS_PER_US);
-    }
-    put_number(b, 19, r->attempts);
-    put_number(b, 20, r->http_status);
-    put_number(b, 21, usage_bits(r));
-    put_number(b, 22, r->count);
-    put_text(b, 23, r->reason, true);
-    put_text(b, 24, r->client_request_id, true);
-    put_text(b, 25, r->error, true);
-    put_text(b, 26, r->detail, true);
-}
-
 /* What a batch carries along. */
 struct writer {
     struct store_db *db;
     struct usage_groups *groups;
-    struct binder binder;
-    int64_t indexed_newest; /* numbers above are in requests_fresh or nowhere */
-    bool has_opens;         /* requests_open is not empty */
-    struct arena replaced;  /* rows taken back by a late close; the groups point at them */
+    struct id newest_open; /* of requests_open; zero: it is empty */
+    struct arena replaced; /* rows taken back by a late close; the groups point at them */
 };
 
 static enum err delete_row(struct store_db *db, enum db_stmt which, int64_t seq)
@@ -145,75 +72,32 @@ static COLD enum err meet_existing(struct writer *w, const struct usage_record *
         *out_is_done = true;
         return OK;
     }
-    e = delete_row(w->db, DB_FRESH_DELETE, seq);
-    e = e == OK ? delete_row(w->db, DB_INDEXED_DELETE, seq) : e;
+    e = delete_row(w->db, DB_ROW_DELETE, seq);
     if (e == OK) {
-        usage_groups_add(w->groups, old, -1);
+        usage_groups_add(w->groups, old, 0, -1);
         *out_is_done = false;
     }
     return e;
 }
 
-static enum err insert_at(struct writer *w, int64_t seq, bool *out_is_in)
-{
-    sqlite3_stmt *stmt = w->binder.stmt;
-    put_number(&w->binder, 1, seq);
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(w->db, rc);
-    (void)sqlite3_reset(stmt);
-    *out_is_in = e == OK && sqlite3_changes(w->db->sql) == 1;
-    return e;
-}
-
-/* Rows that moved keep their number, so a fresh row must not take it: both would meet at the move.
- */
-static COLD enum err skip_indexed(struct writer *w, int64_t *seq)
-{
-    sqlite3_stmt *stmt = db_prepare(w->db, DB_INDEXED_HAS);
-    int rc = stmt ? SQLITE_ROW : SQLITE_ERROR;
-    while (rc == SQLITE_ROW) {
-        (void)sqlite3_bind_int64(stmt, 1, *seq);
-        rc = sqlite3_step(stmt);
-        (void)sqlite3_reset(stmt);
-        *seq += rc == SQLITE_ROW ? 1 : 0;
-    }
-    return rc == SQLITE_DONE ? OK : db_fail(w->db, rc);
-}
-
-/* When its own number is taken, or it may have moved: the row is there, or the next free number is
- * looked for. */
+/* When its own number is taken: the row is there, or the next free number is looked for. */
 static COLD enum err insert_slow(struct writer *w, const struct usage_record *r)
 {
     bool is_done = false;
-    bool is_in = false;
+    struct usage_row row;
     int64_t first = usage_seq(r->id);
-    enum err e = meet_existing(w, r, &is_done);
-    for (int64_t seq = first; e == OK && !is_done && !is_in; seq++) {
-        e = skip_indexed(w, &seq);
-        if (e == OK && seq - first >= USAGE_SEQ_PROBES) {
+    enum err e = usage_row_init(w->db, r, &row);
+    e = e == OK ? meet_existing(w, r, &is_done) : e;
+    for (row.seq = first; e == OK && !is_done && !row.is_in; row.seq += !row.is_in) {
+        if (row.seq - first >= USAGE_SEQ_PROBES) {
             return db_fail_text(w->db, E_CORRUPT, "too many requests with one row number");
         }
-        e = e == OK ? insert_at(w, seq, &is_in) : e;
+        e = usage_rows_insert(w->db, &row, 1);
     }
-    if (is_in) {
-        usage_groups_add(w->groups, r, 1);
+    if (e == OK && row.is_in) {
+        usage_groups_add(w->groups, r, row.kind, 1);
     }
     return e;
-}
-
-static enum err insert_row(struct writer *w, const struct usage_record *r)
-{
-    bool is_in = false;
-    int64_t seq = usage_seq(r->id);
-    put_record(&w->binder, r);
-    if (seq <= w->indexed_newest) {
-        return insert_slow(w, r);
-    }
-    enum err e = insert_at(w, seq, &is_in);
-    if (is_in) {
-        usage_groups_add(w->groups, r, 1);
-    }
-    return is_in || e != OK ? e : insert_slow(w, r);
 }
 
 static enum err delete_open(struct writer *w, const struct usage_record *r)
@@ -226,12 +110,38 @@ static enum err delete_open(struct writer *w, const struct usage_record *r)
     return db_run(w->db, stmt);
 }
 
+/* Ids are ordered by time, so those of newer requests are not there. */
+static inline bool may_be_open(const struct writer *w, struct id id)
+{
+    return memcmp(id.bytes, w->newest_open.bytes, ID_BYTES) <= 0;
+}
+
+static enum err insert_rows(struct writer *w, const struct store_batch *batch)
+{
+    size_t n = batch->closed_count;
+    struct usage_row *rows = n ? usage_rows_room(w->db, n) : NULL;
+    enum err e = n && !rows ? E_NOMEM : OK;
+    for (size_t i = 0; e == OK && i < n; i++) {
+        rows[i].seq = usage_seq(batch->closed[i].id);
+        e = usage_row_init(w->db, &batch->closed[i], &rows[i]);
+    }
+    e = e == OK && n ? usage_rows_insert(w->db, rows, n) : e;
+    for (size_t i = 0; e == OK && i < n; i++) {
+        if (rows[i].is_in) {
+            usage_groups_add(w->groups, rows[i].record, rows[i].kind, 1);
+        }
+    }
+    for (size_t i = 0; e == OK && i < n; i++) { /* after all others: one may be there twice */
+        e = rows[i].is_in ? OK : insert_slow(w, rows[i].record);
+    }
+    return e;
+}
+
 static enum err write_closed(struct writer *w, const struct store_batch *batch)
 {
-    enum err e = OK;
+    enum err e = insert_rows(w, batch);
     for (size_t i = 0; e == OK && i < batch->closed_count; i++) {
-        e = insert_row(w, &batch->closed[i]);
-        if (e == OK && w->has_opens) {
+        if (may_be_open(w, batch->closed[i].id)) {
             e = delete_open(w, &batch->closed[i]);
         }
     }
@@ -304,6 +214,7 @@ static enum err write_periods(struct writer *w)
 {
     sqlite3_stmt *stmt = db_prepare(w->db, DB_PERIOD_ADD);
     enum err e = stmt ? OK : E_DB;
+    usage_groups_sum_nodes(w->groups);
     for (size_t i = 0; e == OK && i < w->groups->node_count; i++) {
         const struct usage_node *n = &w->groups->nodes[i];
         int64_t at = n->day * NS_PER_DAY;
@@ -333,12 +244,20 @@ static enum err write_checkpoint(struct store_db *db, const struct store_checkpo
     return db_run(db, stmt);
 }
 
+static enum err find_newest_open(struct writer *w)
+{
+    sqlite3_stmt *stmt = db_prepare(w->db, DB_OPEN_NEWEST);
+    int rc = stmt ? sqlite3_step(stmt) : SQLITE_ERROR;
+    if (rc == SQLITE_ROW) {
+        w->newest_open = db_column_id(stmt, 0);
+    }
+    (void)sqlite3_reset(stmt);
+    return rc == SQLITE_ROW ? OK : db_fail(w->db, rc);
+}
+
 static enum err write_batch(struct writer *w, const struct store_batch *batch)
 {
-    int64_t has_opens = 0;
-    enum err e = db_get_i64(w->db, DB_INDEXED_NEWEST, &w->indexed_newest);
-    e = e == OK ? db_get_i64(w->db, DB_OPEN_ANY, &has_opens) : e;
-    w->has_opens = has_opens != 0;
+    enum err e = find_newest_open(w);
     e = e == OK ? write_closed(w, batch) : e;
     e = e == OK ? write_opens(w, batch) : e;
     e = e == OK ? write_days(w) : e;
@@ -355,9 +274,8 @@ enum err store_usage_write(struct store_db *db, const struct store_batch *batch)
     struct writer w = {.db = db, .groups = &db->groups};
     /* A replaced row adds a second group, so room for both. */
     enum err e = usage_groups_begin(w.groups, batch->closed_count * 2);
-    w.binder.stmt = db_prepare(db, DB_FRESH_INSERT);
-    if (e != OK || !w.binder.stmt) {
-        return e != OK ? e : E_DB;
+    if (e != OK) {
+        return e;
     }
     arena_init(&w.replaced, NULL, SIZE_MAX);
     /* The journal keeps records while another process writes: no need to wait for it for long, and
@@ -367,8 +285,10 @@ enum err store_usage_write(struct store_db *db, const struct store_batch *batch)
     if (e == OK) {
         e = db_end(db, write_batch(&w, batch));
     }
+    if (e != OK) { /* numbers of kinds that were rolled back */
+        usage_kinds_forget(&db->kinds);
+    }
     (void)sqlite3_busy_timeout(db->sql, DB_BUSY_MS);
-    (void)sqlite3_clear_bindings(w.binder.stmt); /* they point into the batch */
     arena_deinit(&w.replaced);
     return e;
 }

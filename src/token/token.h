@@ -9,7 +9,7 @@
  * Bounds that need no counting: a text is at most its bytes in tokens, and at least
  * bytes / TOKEN_MAX_BYTES.
  *
- * A build without rank files (docs/decisions/004-tokenizer.md) counts by token_estimate(); then
+ * A build without rank files (docs/decisions/005-tokenizer.md) counts by token_estimate(); then
  * token_has_ranks() is false and only the bytes are an upper bound.
  */
 #ifndef TOKEN_TOKEN_H

@@ -402,7 +402,7 @@ HOT enum err attempt_start(struct upstream *u, const struct attempt_request *req
     a->handler = handler;
     a->ctx = ctx;
     a->pool = pool;
-    struct conn *conn = pool_take(u, pool);
+    struct conn *conn = request->is_once ? NULL : pool_take(u, pool);
     if (!conn && !conn_has_room(u)) {
         return E_BUSY;
     }

@@ -63,6 +63,7 @@ struct attempt_request {
     struct slice parts[ATTEMPT_PARTS_MAX]; /* head and body bytes in order; borrowed until on_end */
     size_t part_count;
     bool is_head_method;
+    bool is_once; /* must not be sent twice: a fresh connection, which is not closing already */
     struct attempt_timeouts timeouts;
     struct http1_limits limits; /* of the answer; body_max_bytes 0 while streaming */
     struct arena *arena;        /* borrowed: the answer's head and the attempt live here */

@@ -5,8 +5,10 @@ import { test } from "node:test";
 import { RawClient, startGateway, startSim } from "../support/harness.mjs";
 import { question, rawRequest } from "../support/process.mjs";
 
+// With a format asked for, the bound of the prompt stays that of its bytes: all requests reserve the same.
+const counted = { response_format: { type: "text" } };
 const ask = async (gateway, key, more) => {
-    const r = await gateway.request(key, "/v1/chat/completions", question("gpt-4o-mini", { max_tokens: 100, ...more }));
+    const r = await gateway.request(key, "/v1/chat/completions", question("gpt-4o-mini", { max_tokens: 100, ...counted, ...more }));
     return { status: r.status, headers: r.headers, text: await r.text() };
 };
 const spent = async (gateway, key) => {

@@ -30,7 +30,7 @@ models:
         await Promise.all([a.reset(), b.reset()]);
     });
 
-    for (const behaviour of ["close_at=c3", "reset_at=c3", "stall_at=c3", "close_at=400", "reset_at=c8", "no_done;close_at=c4", "error_at=3", "error_at=3;error_event"]) {
+    for (const behaviour of ["close_at=c3", "reset_at=c3", "stall_at=c3", "close_at=1500", "reset_at=c8", "no_done;close_at=c4", "error_at=3", "error_at=3;error_event"]) {
         test(behaviour, async () => {
             const answer = await chat("m", behaviour);
             assert.equal(answer.status, 200);

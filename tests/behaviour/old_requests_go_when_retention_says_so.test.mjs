@@ -24,14 +24,13 @@ test("rows older than RETENTION go, in steps, after a reload; sums and younger r
     const old = await ask();
     await ask();
     // One row becomes old, and 2,500 more are made of it: more than two steps.
-    const columns = (await gateway.sql("SELECT name FROM pragma_table_info('requests_indexed')")).map((c) => c.name);
+    const columns = (await gateway.sql("SELECT name FROM pragma_table_info('requests_data')")).map((c) => c.name);
     const copied = columns.map((c) => (c === "seq" ? "seq - n" : c));
-    const age = (table) => `UPDATE ${table} SET seq = seq - ${TWO_HOURS_OF_SEQ} WHERE seq IN old;`;
     await gateway.sql(
         `BEGIN IMMEDIATE; CREATE TEMP TABLE old AS SELECT seq FROM requests_rows WHERE id = '${old.id}';
-         ${age("requests_fresh")} ${age("requests_indexed")}
+         UPDATE requests_data SET seq = seq - ${TWO_HOURS_OF_SEQ} WHERE seq IN old;
          WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2500)
-         INSERT INTO requests_indexed (${columns}) SELECT ${copied} FROM c, requests_rows WHERE id = '${old.id}';
+         INSERT INTO requests_data (${columns}) SELECT ${copied} FROM c, requests_data WHERE seq = (SELECT seq FROM requests_rows WHERE id = '${old.id}');
          COMMIT`,
     );
     const count = async () => (await gateway.sql("SELECT count(*) AS n FROM requests"))[0].n;

@@ -1,4 +1,4 @@
-// Every recorded exchange of an OpenAI-speaking provider, replayed by the simulator and fetched through the gateway.
+// Every recorded exchange of a provider, replayed by the simulator and fetched through the gateway in the same dialect.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
@@ -7,10 +7,9 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { fixtures, scope, startWorld } from "../support/harness.mjs";
 
 /** {name, request, status, body: the recorded bytes or undefined, isStream} */
-function recordings() {
+function recordings(providers = readdirSync(fixtures).filter((d) => d !== "anthropic" && statSync(path.join(fixtures, d)).isDirectory())) {
     const found = [];
-    // The provider here speaks OpenAI's dialect; those that speak another have tests of their own.
-    for (const provider of readdirSync(fixtures).filter((d) => d !== "anthropic" && statSync(path.join(fixtures, d)).isDirectory())) {
+    for (const provider of providers) {
         const files = readdirSync(path.join(fixtures, provider));
         for (const file of files) {
             const name = `${provider}/${file.replace(/(\.body)?\.(json|sse)$/, "")}`;
@@ -30,6 +29,7 @@ function recordings() {
 }
 
 const wherefrom = (r) => {
+    if (r.name.startsWith("anthropic/")) return r.name.includes("count-tokens") ? "/v1/messages/count_tokens" : "/v1/messages";
     if (r.name.startsWith("openai-embeddings")) return "/v1/embeddings";
     return r.name.startsWith("openai-completions") ? "/v1/completions" : "/v1/chat/completions";
 };
@@ -147,5 +147,77 @@ describe("recorded answers pass byte for byte, and exactly the usage they report
                 assert.deepEqual(Object.fromEntries(Object.keys(expected).map((k) => [k, row[k]])), expected);
             });
         }
+    }
+});
+
+/** What an Anthropic answer reports, in the columns of the usage row; of a stream the later words count. */
+function expectedOfAnthropic(usages) {
+    const u = {};
+    for (const usage of usages) for (const [name, value] of Object.entries(usage)) if (value !== null && value !== undefined) u[name] = value;
+    const written = u.cache_creation_input_tokens ?? 0;
+    const hour = u.cache_creation?.ephemeral_1h_input_tokens ?? 0;
+    const prompt = (u.input_tokens ?? 0) + (u.cache_read_input_tokens ?? 0) + written;
+    return {
+        prompt_tokens: prompt,
+        completion_tokens: u.output_tokens,
+        total_tokens: prompt + u.output_tokens,
+        cache_read_tokens: u.cache_read_input_tokens ?? 0,
+        cache_write_5m_tokens: written - hour,
+        cache_write_1h_tokens: hour,
+        estimated: 0,
+    };
+}
+
+describe("recorded answers of Anthropic pass byte for byte, and exactly the usage they report is booked", () => {
+    const world = scope();
+    const model = "claude-haiku-4-5";
+    let sim, gateway, post;
+    before(async () => {
+        ({ sim, gateway, post } = await startWorld(world, { providers: ["anthropic"] }));
+    });
+    after(() => world.end());
+    beforeEach(() => sim.reset());
+
+    const all = recordings(["anthropic"]).filter((r) => r.status === 200);
+
+    test("there are recordings", () => assert.ok(all.length >= 30, `${all.length}`));
+
+    for (const recording of all) {
+        test(`${recording.name}: ${recording.isStream ? "streamed" : "whole"}`, async () => {
+            const script = recording.body ? { body: recording.body } : { fixture: recording.name };
+            await sim.script([script, script]);
+            const asked = recording.request?.body ?? { max_tokens: 100, messages: [{ role: "user", content: "hi" }] };
+            const body = JSON.stringify({ ...asked, model, stream: recording.isStream });
+            const headers = { "anthropic-version": "2023-06-01" };
+            const direct = await fetch(sim.origin + wherefrom(recording), { method: "POST", headers, body });
+            const recorded = Buffer.from(await direct.arrayBuffer());
+            const answer = await post(wherefrom(recording), body, { headers });
+            const got = Buffer.from(await answer.arrayBuffer());
+            assert.equal(got.toString(), recorded.toString());
+            assert.equal(answer.status, 200);
+            assert.equal(answer.headers.get("content-type"), direct.headers.get("content-type"));
+            assert.equal((await sim.requests()).at(-1).body, body);
+            const row = await gateway.row(answer);
+            assert.equal(row.status, "success");
+            if (wherefrom(recording).endsWith("count_tokens")) {
+                assert.deepEqual([row.total_tokens, row.cost_nusd, row.estimated], [0, 0, 0]);
+                return;
+            }
+            const usages = recording.isStream
+                ? eventsOf(recorded.toString()).map((e) => jsonOf(e)).map((e) => e?.message?.usage ?? e?.usage).filter(Boolean)
+                : [JSON.parse(recorded).usage];
+            const expected = expectedOfAnthropic(usages);
+            assert.deepEqual(Object.fromEntries(Object.keys(expected).map((k) => [k, row[k]])), expected);
+        });
+    }
+
+    for (const recording of recordings(["anthropic"]).filter((r) => r.status !== 200)) {
+        test(`${recording.name}: the error of status ${recording.status}`, async () => {
+            await sim.script([{ fixture: recording.name }, { fixture: recording.name }]);
+            const body = JSON.stringify({ ...recording.request.body, model });
+            const direct = await fetch(`${sim.origin}/v1/messages`, { method: "POST", headers: { "anthropic-version": "2023-06-01" }, body });
+            const answer = await post("/v1/messages", body);
+            assert.deepEqual([answer.status, await answer.text()], [recording.status, await direct.text()]);
+        });
     }
 });

@@ -12,9 +12,14 @@ const source = (file) => readFileSync(path.join(root, file), "utf8");
 function routesOfSource() {
     const routes = new Set();
     const router = source("src/gateway/router.c").match(/api_routes\[\] = \{(.*?\n)\};/s)[1];
-    for (const [, kind, where, rest] of router.matchAll(/(CHAT|MODELS|DOOR)\("([^"]+)"(.*?)\),?\n/g)) {
-        const full = where.replace("{api}", "/api/v1").replace(/\/$/, "/{}");
+    const verbsOfRaw = { POST: ["POST"], GET_POST: ["GET", "POST"], STORED: ["GET", "POST", "DELETE"], ANY: ["GET", "POST", "PUT", "PATCH", "DELETE"] };
+    for (const [, kind, where, rest] of router.matchAll(/(CHAT|MODELS|DOOR|RAW)\("([^"]+)"(.*?)\),?(?: \/\*.*)?\n/g)) {
+        const full = where.replace("{api}", "/api/v1").replace(/(?<=.)\/$/, "/{}").replace("*", "{}");
         if (full === "/api/v1/admin/{}") continue;
+        if (kind === "RAW") {
+            for (const verb of verbsOfRaw[rest.match(/, (\w+),/)[1]]) routes.add(`${verb} ${full}`);
+            continue;
+        }
         const verb = kind === "CHAT" ? "POST" : "GET";
         if (kind === "DOOR") assert.match(rest, /GET_HEAD/, `${where}: the test knows only GET_HEAD here`);
         routes.add(`${verb} ${full}`);
@@ -55,7 +60,7 @@ describe("the OpenAPI document covers exactly the routes", () => {
         const document = await (await fetch(`${gateway.origin}/api/v1/openapi.json`)).json();
         for (const [where, item] of Object.entries(document.paths)) {
             for (const verb of Object.keys(item).filter((v) => /^(get|put|post|patch|delete)$/.test(v))) {
-                const filled = where.replace("{tenant_id}", tenant.tenant_id).replace("{key_id}", tenant.key_id).replace("models/{id}", "models/m");
+                const filled = where.replace("{tenant_id}", tenant.tenant_id).replace("{key_id}", tenant.key_id).replace("models/{id}", "models/m").replace("/passthrough/{path}", "/passthrough/local/models").replace(/\{\w+\}/, "m");
                 const isAdmin = filled.startsWith("/api/v1/admin");
                 const r = await fetch(gateway.origin + filled, {
                     method: verb.toUpperCase(),
@@ -64,7 +69,7 @@ describe("the OpenAPI document covers exactly the routes", () => {
                 });
                 const text = await r.text();
                 assert.notEqual(r.status, 405, `${verb} ${where}`);
-                if (r.status === 404) assert.match(text, /Request not found|does not exist|Tenant not found|Key not found/, `${verb} ${where}`);
+                if (r.status === 404) assert.match(text, /Request not found|does not exist|o such|Not Found|not found|Invalid URL|Tenant not found|Key not found/, `${verb} ${where}`);
                 assert.ok(String(r.status) in item[verb].responses || `${String(r.status)[0]}XX` in item[verb].responses, `${verb} ${where}: ${r.status} is not described`);
             }
         }

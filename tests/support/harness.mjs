@@ -156,7 +156,7 @@ export async function startSim(t, options = {}) {
         script: (...entries) => control("POST", "/_sim/script", entries.flat()),
         reset: () => control("POST", "/_sim/reset"),
         stats: () => control("GET", "/_sim/stats"),
-        /** What was received: [{seq, connection, method, path, headers, body, client_gone, answered, ...}]. */
+        /** What was received: [{seq, connection, method, path, headers, body, bytes, client_gone, answered, ...}]. */
         async requests(since = 0) {
             const { requests } = await control("GET", `/_sim/requests?since=${since}`);
             return requests.map(unpackRequest);
@@ -166,7 +166,8 @@ export async function startSim(t, options = {}) {
 }
 
 function unpackRequest(record) {
-    const text = (name) => record[name] ?? Buffer.from(record[`${name}_base64`] ?? "", "base64").toString("utf8");
+    const bytes = (name) => (record[name] !== undefined ? Buffer.from(record[name]) : Buffer.from(record[`${name}_base64`] ?? "", "base64"));
+    const text = (name) => bytes(name).toString("utf8");
     const [line, ...lines] = text("head").split("\r\n");
     const [method, target] = line.split(" ");
     const headers = {};
@@ -183,7 +184,7 @@ function unpackRequest(record) {
     } catch {
         // not JSON: body has it as it came
     }
-    return { ...record, method, target, path: target.split("?")[0], headers, head: text("head"), body, json };
+    return { ...record, method, target, path: target.split("?")[0], headers, head: text("head"), body, bytes: bytes("body"), json };
 }
 
 /**
@@ -274,16 +275,25 @@ function gatewayHandle(t, { child, port, origin, dataDir, env, options }) {
     };
 }
 
-/** A simulator, a gateway in front of it and a tenant: {sim, gateway, tenant, key, post, chat}. */
+/** What makes the simulator the provider of that name; the model's name then says which of them is asked. */
+export const providerEnv = {
+    local: (sim) => ({ LOCAL_BASE_URL: sim.base }),
+    openai: (sim) => ({ OPENAI_API_KEY: "sk-provider", OPENAI_UPSTREAM_URL: sim.base }),
+    anthropic: (sim) => ({ ANTHROPIC_API_KEY: "sk-ant-provider", ANTHROPIC_UPSTREAM_URL: sim.origin }),
+};
+
+/**
+ * A simulator, a gateway in front of it and a tenant: {sim, gateway, tenant, key, post, chat}.
+ * options: those of startGateway; tenant (its fields), sim (options of startSim), config (also a function of the
+ * simulator), providers: names in providerEnv (local; or none with a config), priced: the same as providers ["openai"].
+ */
 export async function startWorld(t, { tenant: fields, sim: simOptions, ...options } = {}) {
     const sim = await startSim(t, simOptions);
-    const priced = { OPENAI_API_KEY: "sk-provider", OPENAI_UPSTREAM_URL: sim.base };
-    const { priced: isPriced, env, ...rest } = options;
-    const local = isPriced || options.config !== undefined ? {} : { LOCAL_BASE_URL: sim.base };
+    const { priced, providers = priced ? ["openai"] : options.config !== undefined ? [] : ["local"], env, ...rest } = options;
     const gateway = await startGateway(t, {
         ...rest,
         ...(typeof rest.config === "function" ? { config: rest.config(sim) } : {}),
-        env: { ...local, ...(isPriced ? priced : {}), ...env },
+        env: { ...Object.assign({}, ...providers.map((name) => providerEnv[name](sim))), ...env },
     });
     const tenant = await gateway.createTenant({ rate_limit: 1000000, ...fields });
     const key = tenant.api_key;

@@ -634,6 +634,9 @@ static void ids_are_made_fit_alike(void **state)
 static void only_its_own_thoughts_go_to_anthropic_antigravity_70(void **state)
 {
     (void)state;
+#define PIECE(index, members)                                   \
+    "{\"type\":\"reasoning.text\"," members ",\"index\":" index \
+    ",\"format\":\"anthropic-claude-v1\"}"
 #define THOUGHT(members) MSGS(USER ",{\"role\":\"assistant\",\"content\":\"x\"," members "}," USER)
     static const struct table_case cases[] = {
         {THOUGHT("\"reasoning_content\":\"hm\""), NULL, "thinking", "thinking"},
@@ -648,6 +651,16 @@ static void only_its_own_thoughts_go_to_anthropic_antigravity_70(void **state)
              "\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"hm\",\"signature\":"
              "\"SIG\",\"format\":\"google-gemini-v1\"}]"),
          NULL, "SIG", "thinking"},
+        /* a client that strings the deltas together sends a thought in pieces, signed by the last
+         */
+        {THOUGHT("\"reasoning_details\":[" PIECE("0", "\"text\":\"h\"") "," PIECE("0", "\"text\":\"m\"") "," PIECE(
+             "0",
+             "\"text\":\"\",\"signature\":\"SIG\"") "," PIECE("1",
+                                                              "\"text\":\"oh\",\"signature\":\"SIG2\"") "," PIECE("2",
+                                                                                                                  "\"text\":\"no\"") "]"),
+         "\"content\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"SIG\"},{\"type\":"
+         "\"thinking\",\"thinking\":\"oh\",\"signature\":\"SIG2\"},{\"type\":\"text\"",
+         "\"no\"", NULL},
         {THOUGHT("\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":"
                  "\"SIG\"}]"),
          "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"SIG\"}", NULL, NULL},

@@ -22,6 +22,9 @@ static void every_documented_path_is_found(void **state)
         {"/v1/models", ROUTE_MODELS, ""},
         {"/v1/models/a/b", ROUTE_MODELS, "a/b"},
         {"/models", ROUTE_MODELS, ""},
+        {"/v1/messages", ROUTE_CHAT, ""},
+        {"/v1/messages/count_tokens", ROUTE_CHAT, ""},
+        {"/", ROUTE_DOOR, ""},
         {"/health", ROUTE_DOOR, ""},
         {"/health/live", ROUTE_DOOR, ""},
         {"/health/ready", ROUTE_DOOR, ""},
@@ -45,7 +48,7 @@ static void near_misses_are_not_found(void **state)
 {
     (void)state;
     static const char *const paths[] = {"",
-                                        "/",
+                                        "//",
                                         "/v1",
                                         "/v1/chat",
                                         "/v1/chat/completions/",

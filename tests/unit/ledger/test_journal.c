@@ -52,7 +52,10 @@ static void a_record_comes_back_as_it_was(void **state)
     cases[1].detail = SLICE("{\"a\":1}");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         size_t len = journal_encode(&cases[i], false, payload);
+        struct id id;
         assert_true(journal_decode(slice_of(payload, len), &back));
+        assert_true(journal_peek_id(slice_of(payload, len), &id) && id_eq(id, back.id));
+        assert_false(journal_peek_id(slice_of(payload, ID_BYTES), &id));
         assert_true(record_eq(&cases[i], &back));
         for (size_t cut = 0; cut < len; cut++) { /* no prefix is a record */
             assert_false(journal_decode(slice_of(payload, cut), &back));
@@ -84,7 +87,7 @@ static void texts_are_cut_at_whole_characters(void **state)
     assert_int_equal(back.detail.len, 0);
     payload[3 * ID_BYTES] = (char)0x0F; /* no such status */
     assert_false(journal_decode(slice_of(payload, len), &back));
-    payload[3 * ID_BYTES] = (char)0x41; /* no such dialect */
+    payload[3 * ID_BYTES] = (char)0xF1; /* no such dialect */
     assert_false(journal_decode(slice_of(payload, len), &back));
     memset(payload + 3 * ID_BYTES, 0, 2);
     memset(payload + 3 * ID_BYTES + 2, 0xFF, 30); /* a number that never ends */

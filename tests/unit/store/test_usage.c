@@ -1,5 +1,6 @@
 /* Usage rows: exactly once, sums that agree with them, periods, opens, retention. */
 #include "scratch.h"
+#include "version2.h"
 
 #include "core/clock.h"
 #include "store/store.h"
@@ -55,6 +56,14 @@ static struct usage_record a_record(struct id_source *ids, struct id tenant, int
     };
 }
 
+static void make_plain(struct usage_record *r)
+{
+    r->usage = (struct usage){.input = 10, .output = 20, .is_known = true};
+    r->saved_nusd = 0;
+    r->asked_model = r->model;
+    r->reason = r->client_request_id = r->error = r->detail = SLICE_NONE;
+}
+
 static enum err write_one(struct store_db *db, const struct usage_record *r)
 {
     struct store_batch batch = {.closed = r, .closed_count = 1};
@@ -74,6 +83,23 @@ static int64_t query(const struct scratch *s, const char *sql)
     (void)sqlite3_finalize(stmt);
     (void)sqlite3_close(raw);
     return value;
+}
+
+/* The plan's lines, each with a | behind it. */
+static void query_plan(const struct scratch *s, const char *sql, char *out, size_t cap)
+{
+    sqlite3 *raw = NULL;
+    sqlite3_stmt *stmt = NULL;
+    size_t len = 0;
+    assert_int_equal(sqlite3_open_v2(s->path, &raw, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(raw, sql, -1, &stmt, NULL), SQLITE_OK);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        int n = snprintf(out + len, cap - len, "%s|", (const char *)sqlite3_column_text(stmt, 3));
+        assert_true(n > 0 && (size_t)n < cap - len);
+        len += (size_t)n;
+    }
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(raw);
 }
 
 static void assert_same(const struct usage_record *a, const struct usage_record *b)
@@ -98,7 +124,7 @@ static void assert_same(const struct usage_record *a, const struct usage_record 
                 slice_eq(a->error, b->error) && slice_eq(a->detail, b->detail));
 }
 
-static void a_row_reads_back_fresh_and_indexed(void **state)
+static void a_row_reads_back_whatever_its_columns_are(void **state)
 {
     (void)state;
     struct scratch s;
@@ -116,13 +142,17 @@ static void a_row_reads_back_fresh_and_indexed(void **state)
         all[n].dialect = (enum record_dialect)(n % 4);
         all[n].is_estimated = n % 2 == 0;
         all[n].is_overrun = n % 3 == 0;
-        if (n % 2) { /* what is equal from row to row is not bound again; here it changes */
+        if (n % 2) { /* what is absent in most rows is absent in some of these */
             all[n].asked_model = all[n].model;
             all[n].first_token_ns = -1;
             all[n].reason = SLICE("rate");
             all[n].error = SLICE_NONE;
             all[n].usage.total_reported = 0;
             all[n].count = 70;
+        }
+        if (n % 3 == 1) { /* and here all of it: a plain row */
+            make_plain(&all[n]);
+            all[n].count = 1;
         }
     }
     struct store_batch batch = {.closed = all, .closed_count = n};
@@ -134,7 +164,7 @@ static void a_row_reads_back_fresh_and_indexed(void **state)
             assert_same(&all[i], &back);
         }
         assert_int_equal(query(&s, "SELECT count(*) FROM requests"), n);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests_fresh"), round ? 0 : n);
+        assert_int_equal(query(&s, "SELECT count(*) FROM requests_data"), n);
         assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE status = 'success' AND "
                                    "cache_hit = 0 AND cost = 1e-6 AND latency_ms = 250 AND "
                                    "created_at = '2026-11-23 15:00:00.000000' AND "
@@ -142,12 +172,8 @@ static void a_row_reads_back_fresh_and_indexed(void **state)
                                    "total_tokens = 41 AND error_message IS NOT NULL"),
                          1);
         assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE cache_hit"), 1);
-        int64_t moved = -1;
-        assert_int_equal(store_usage_index(db, 3, &moved), OK);
-        assert_int_equal(moved, round ? 0 : 3);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), n);
-        assert_int_equal(store_usage_index(db, 1000, &moved), OK);
-        assert_int_equal(moved, round ? 0 : (int64_t)n - 3);
+        store_db_close(db); /* and after a restart */
+        db = open_db(&s);
     }
     struct usage_record none;
     assert_int_equal(store_request_get(db, &arena, id_next(&ids, 5), &none), E_NOT_FOUND);
@@ -159,10 +185,9 @@ static void a_row_reads_back_fresh_and_indexed(void **state)
 static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **state)
 {
     (void)state;
-    for (int is_indexed = 0; is_indexed < 2; is_indexed++) {
+    for (int is_plain = 0; is_plain < 2; is_plain++) {
         struct scratch s;
         struct id_source ids;
-        int64_t moved;
         scratch_new(&s, "t.db");
         struct store_db *db = open_db(&s);
         id_source_init(&ids);
@@ -173,9 +198,6 @@ static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **sta
         struct usage_record other = a_record(&ids, tenant, at_date(2026, 3, 31, 23));
         assert_int_equal(write_one(db, &crashed), OK);
         assert_int_equal(write_one(db, &other), OK);
-        if (is_indexed) {
-            assert_int_equal(store_usage_index(db, 100, &moved), OK);
-        }
         assert_int_equal(write_one(db, &crashed), OK);
         assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 3000);
         assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 1);
@@ -184,6 +206,9 @@ static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **sta
         closed.status = RECORD_SUCCESS;
         closed.cost_nusd = 500;
         closed.model = SLICE("gpt-4o");
+        if (is_plain) {
+            make_plain(&closed);
+        }
         struct usage_record twice[] = {closed, closed};
         struct store_batch batch = {.closed = twice, .closed_count = 2};
         assert_int_equal(store_usage_write(db, &batch), OK);
@@ -195,11 +220,10 @@ static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **sta
         assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 1500);
         assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 2);
         assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 0);
-        assert_int_equal(query(&s, "SELECT sum(total_tokens) FROM usage_daily"), 82);
+        assert_int_equal(query(&s, "SELECT sum(total_tokens) FROM usage_daily"),
+                         is_plain ? 71 : 82);
         assert_int_equal(query(&s, "SELECT sum(total_nusd) FROM period_totals"), 3000);
         assert_int_equal(query(&s, "SELECT min(month_nusd) FROM period_totals"), 1500);
-        assert_int_equal(store_usage_index(db, 100, &moved), OK);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
         store_db_close(db);
         scratch_free(&s);
     }
@@ -208,11 +232,10 @@ static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **sta
 static void ids_with_one_row_number_both_stay(void **state)
 {
     (void)state;
-    for (int is_indexed = 0; is_indexed < 2; is_indexed++) {
+    for (int is_batch = 0; is_batch < 2; is_batch++) {
         struct scratch s;
         struct id_source ids;
         struct arena arena;
-        int64_t moved;
         scratch_new(&s, "t.db");
         struct store_db *db = open_db(&s);
         id_source_init(&ids);
@@ -224,10 +247,8 @@ static void ids_with_one_row_number_both_stay(void **state)
                 r[i].id = r[0].id;
                 r[i].id.bytes[9] = (uint8_t)(r[0].id.bytes[9] + i);
             }
-            assert_int_equal(write_one(db, &r[i]), OK);
-            if (is_indexed) {
-                assert_int_equal(store_usage_index(db, 100, &moved), OK);
-            }
+            make_plain(&r[i < 3 ? i : 0]);
+            assert_int_equal(is_batch ? OK : write_one(db, &r[i]), OK);
         }
         struct store_batch batch = {.closed = r, .closed_count = 5};
         assert_int_equal(store_usage_write(db, &batch), OK);
@@ -388,7 +409,6 @@ static void opens_checkpoints_admissions_and_retention(void **state)
     assert_int_equal(c.rows, 0);
 
     int64_t n = 0;
-    assert_int_equal(store_usage_index(db, 2, &n), OK); /* both tables have some */
     assert_int_equal(store_recent_admissions(db, now - 60 * NS_PER_S, see_record, &c), OK);
     assert_int_equal(c.rows, 3);
     c = (struct counted){0};
@@ -473,16 +493,135 @@ static void a_batch_that_cannot_be_written_leaves_nothing(void **state)
     scratch_free(&s);
 }
 
+static void run_sql(sqlite3 *raw, const char *sql)
+{
+    char *error = NULL;
+    if (sqlite3_exec(raw, sql, NULL, NULL, &error) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, error);
+    }
+}
+
+static long long number_of(struct id id)
+{
+    long long ms = 0;
+    for (int i = 0; i < 6; i++) {
+        ms = ms << 8 | id.bytes[i];
+    }
+    return ms << 20 | ((id.bytes[13] & 15LL) << 16 | id.bytes[14] << 8 | id.bytes[15]);
+}
+
+/* One row that had not been indexed and one that had, both as version 2 wrote them. */
+static void write_version2(const struct scratch *s, const struct usage_record *r)
+{
+    char sql[1024];
+    char text[3][ID_TEXT_BYTES];
+    char hex[2 * 3 * ID_BYTES + 1];
+    sqlite3 *raw = NULL;
+    assert_int_equal(sqlite3_open(s->path, &raw), SQLITE_OK);
+    for (size_t i = 0; i < ARRAY_LEN(version2); i++) {
+        run_sql(raw, version2[i]);
+    }
+    const uint8_t *bytes = (const uint8_t *)&r[0];
+    for (size_t i = 0; i < (size_t)3 * ID_BYTES; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    }
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO requests_fresh VALUES (%lld, x'%s', %lld, 'openai', 'gpt-4o-mini', "
+                   "'fast', 10, 1, 2, 3, 20, 4, 41, 1000, 2000, 3, 250000, 20000, 2, 200, %d, 1, "
+                   "NULL, 'client-1', 'none, \"really\"', '{}')",
+                   number_of(r[0].id), hex, (long long)(r[0].admitted_unix_ns / NS_PER_US),
+                   RECORD_SUCCESS | RECORD_DIALECT_ANTHROPIC << 4 | 1 << 8);
+    run_sql(raw, sql);
+    id_format(r[1].id, text[0]);
+    id_format(r[1].tenant, text[1]);
+    id_format(r[1].key, text[2]);
+    (void)snprintf(
+        sql, sizeof(sql),
+        "INSERT INTO requests_indexed VALUES (%lld, '%.36s', '%.36s', '%.36s', 'openai', "
+        "'gpt-4o-mini', 'gpt-4o-mini', 10, 20, 30, 1000, 2000, 0, 0, 0, 0, 0, 250000, "
+        "20000, 'success', NULL, '2026-03-01 10:00:00.000000', 2, 200, 'anthropic', 1, "
+        "0, 0, 1, NULL, NULL, NULL)",
+        number_of(r[1].id), text[0], text[1], text[2]);
+    run_sql(raw, sql);
+    (void)sqlite3_close(raw);
+}
+
+static void a_database_of_version_2_keeps_its_rows(void **state)
+{
+    (void)state;
+    struct scratch s;
+    struct id_source ids;
+    struct arena arena;
+    scratch_new(&s, "t.db");
+    id_source_init(&ids);
+    int64_t at = at_date(2026, 3, 1, 10);
+    struct usage_record r[] = {a_record(&ids, id_random(), at), a_record(&ids, id_random(), at)};
+    make_plain(&r[1]);
+    write_version2(&s, r);
+    struct store_db *db = open_db(&s);
+    assert_int_equal(store_db_opened_version(db), 2);
+    arena_init(&arena, NULL, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+        struct usage_record back;
+        assert_int_equal(store_request_get(db, &arena, r[i].id, &back), OK);
+        assert_same(&back, &r[i]);
+    }
+    arena_deinit(&arena);
+    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
+    assert_int_equal(query(&s, "SELECT count(*) FROM requests_kinds"), 2);
+    assert_int_equal(query(&s, "SELECT count(*) FROM sqlite_master WHERE name LIKE "
+                               "'requests_%ed' OR name LIKE '%fresh%'"),
+                     0);
+    store_db_close(db);
+    scratch_free(&s);
+}
+
+/* The plan names an index for the tenant, for provider and status, and a range of row numbers. */
+static void queries_of_requests_do_not_scan_all(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *where;
+        const char *plan;
+    } cases[] = {
+        {"tenant_id = 'x' AND created_at >= '2026-01-01'",
+         "SEARCH k USING INDEX sqlite_autoindex_requests_kinds_1 (tenant_id=?)|"
+         "SEARCH d USING INDEX idx_requests_kind (kind=?)|"},
+        {"tenant_id = 'x' AND seq >= 5",
+         "SEARCH d USING INDEX idx_requests_kind (kind=? AND rowid>?)|"},
+        {"provider = 'x' AND status = 'error'",
+         "SEARCH k USING INDEX idx_provider_status_kind (provider=? AND status=?)|"},
+        {"seq BETWEEN 5 AND 7", "SEARCH d USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)|"},
+    };
+    struct scratch s;
+    scratch_new(&s, "t.db");
+    struct store_db *db = open_db(&s);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char sql[256];
+        char plan[1024];
+        (void)snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN SELECT * FROM requests WHERE %s",
+                       cases[i].where);
+        query_plan(&s, sql, plan, sizeof(plan));
+        if (strstr(plan, "SCAN") || !strstr(plan, cases[i].plan)) {
+            fail_msg("%s: %s", cases[i].where, plan);
+        }
+    }
+    store_db_close(db);
+    scratch_free(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_row_reads_back_fresh_and_indexed),
+        cmocka_unit_test(a_row_reads_back_whatever_its_columns_are),
         cmocka_unit_test(an_id_counts_once_and_a_late_close_replaces_a_crashed_row),
         cmocka_unit_test(ids_with_one_row_number_both_stay),
         cmocka_unit_test(totals_are_those_of_the_period_of_admission),
         cmocka_unit_test(opens_checkpoints_admissions_and_retention),
         cmocka_unit_test(usage_by_provider_sums_days),
         cmocka_unit_test(a_batch_that_cannot_be_written_leaves_nothing),
+        cmocka_unit_test(a_database_of_version_2_keeps_its_rows),
+        cmocka_unit_test(queries_of_requests_do_not_scan_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

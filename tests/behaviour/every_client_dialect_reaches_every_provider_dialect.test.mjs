@@ -1,0 +1,288 @@
+// The matrix: the same behaviour, asked for in each client dialect, answered in each provider dialect.
+//
+// A test's name is "CLIENT to PROVIDER: FEATURE"; tools/compatibility.mjs writes docs/COMPATIBILITY.md from the results.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import { clientKinds } from "../support/clients.mjs";
+import { eventually, scope, startWorld } from "../support/harness.mjs";
+
+const models = {
+    openai: { plain: "gpt-4o-mini", thinking: "gpt-5-mini", price: [150, 600] },
+    anthropic: { plain: "claude-haiku-4-5", thinking: "claude-sonnet-4-5", price: [1000, 5000] }, // nano-USD a token
+};
+const schemaOf = (properties) => ({ type: "object", properties, required: Object.keys(properties), additionalProperties: false });
+const weather = { name: "get_weather", description: "The weather of a city", schema: schemaOf({ city: { type: "string" } }) };
+const clock = { name: "get_time", description: "The time in a city", schema: schemaOf({ city: { type: "string" } }) };
+const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+for (const provider of Object.keys(models)) {
+    describe(`every client dialect reaches a provider that speaks ${provider}`, () => {
+        const world = scope();
+        const clients = {};
+        const { plain, thinking, price } = models[provider];
+        let sim, gateway, key;
+        before(async () => {
+            ({ sim, gateway, key } = await startWorld(world, { providers: ["openai", "anthropic"], env: { MAX_ATTEMPTS: "1" }, tenant: { cache: "off" } }));
+            for (const [name, make] of Object.entries(clientKinds)) clients[name] = make(gateway, key);
+        });
+        after(() => world.end());
+        beforeEach(() => sim.reset());
+
+        const both = (name, feature, run) => {
+            test(`${name} to ${provider}: ${feature}`, () => run(clients[name], false));
+            test(`${name} to ${provider}: ${feature}, streamed`, () => run(clients[name], true));
+        };
+        /** The last request that the provider saw, after checking that it came in its dialect. */
+        const seen = async () => {
+            const request = (await sim.requests()).at(-1);
+            assert.equal(request.path, provider === "anthropic" ? "/v1/messages" : "/v1/chat/completions");
+            assert.ok(!request.head.includes(key), "the client's key stays here");
+            return request;
+        };
+
+        for (const name of Object.keys(clientKinds)) {
+            const isOwn = name === "own";
+
+            both(name, "chat", async (c, stream) => {
+                const r = await c.say([c.user("hello there")], { model: plain, stream });
+                assert.deepEqual([r.text, r.finish], ["You said: hello there", "end"]);
+                assert.equal((await seen()).json.messages.length, 1);
+            });
+
+            both(name, "a conversation over several turns", async (c, stream) => {
+                const first = await c.say([c.user("one")], { model: plain, stream });
+                const r = await c.say([c.user("one"), first.turn, c.user("two")], { model: plain, stream });
+                assert.equal(r.text, "You said: two");
+                assert.deepEqual((await seen()).json.messages.map((m) => m.role), ["user", "assistant", "user"]);
+            });
+
+            both(name, "usage and cost are booked as the provider told them", async (c, stream) => {
+                const counts = { prompt_tokens: 100, cached_tokens: 40, completion_tokens: 7 };
+                await sim.script(counts);
+                const r = await c.say([c.user("count")], { model: plain, stream });
+                const prompt = provider === "anthropic" ? 140 : 100; // Anthropic's input_tokens leave the cached out
+                const row = await gateway.row(r.id);
+                assert.deepEqual([row.status, row.estimated, row.is_stream, row.provider, row.model], ["success", 0, Number(stream), provider, plain]);
+                assert.deepEqual([row.prompt_tokens, row.completion_tokens, row.cache_read_tokens], [prompt, 7, 40]);
+                assert.equal(row.cost_nusd, (prompt - 40) * price[0] + (40 * price[0]) / (provider === "anthropic" ? 10 : 2) + 7 * price[1]);
+                assert.deepEqual([r.usage.prompt, r.usage.completion, r.usage.cacheRead ?? 40], [prompt, 7, 40]);
+            });
+
+            both(name, "an answer that ran into its limit says so", async (c, stream) => {
+                await sim.script({ finish: provider === "anthropic" ? "max_tokens" : "length" });
+                assert.equal((await c.say([c.user("long")], { model: plain, stream })).finish, "length");
+            });
+
+            for (const stream of [false, true]) {
+                test(`${name} to ${provider}: cache hit of ${stream ? "a streamed" : "a whole"} answer`, async () => {
+                    const c = clients[name];
+                    const o = { model: plain, headers: { "x-llm-gateway-cache": "on" } };
+                    const messages = [c.user(`cached ${provider} ${stream}`)];
+                    const first = await c.say(messages, { ...o, stream });
+                    for (const again of [stream, !stream]) {
+                        const r = await c.say(messages, { ...o, stream: again });
+                        assert.equal(r.headers.get("x-llm-gateway-cache"), "hit");
+                        assert.deepEqual([r.text, r.finish], [first.text, first.finish]);
+                        const row = await gateway.row(r.id);
+                        assert.deepEqual([row.status, row.cost_nusd], ["cached", 0]);
+                    }
+                    assert.equal((await sim.requests()).length, 1);
+                });
+            }
+
+            test(`${name} to ${provider}: identical requests in flight share one call`, async () => {
+                const c = clients[name];
+                await sim.script({ body_delay: "400ms", content: "shared" });
+                const ask = (stream) => c.say([c.user("in flight")], { model: plain, stream, headers: { "x-llm-gateway-cache": "on" } });
+                const first = ask(false);
+                await eventually(async () => (await sim.requests()).length === 1, "the request at the provider");
+                const all = await Promise.all([first, ask(false), ask(true)]);
+                assert.deepEqual(all.map((r) => r.text), ["shared", "shared", "shared"]);
+                assert.equal((await sim.requests()).length, 1);
+                assert.ok(all.slice(1).every((r) => ["coalesced", "hit"].includes(r.headers.get("x-llm-gateway-cache"))));
+            });
+
+            test(`${name} to ${provider}: an aborted stream is cancelled upstream and billed`, async () => {
+                const c = clients[name];
+                const abort = new AbortController();
+                await sim.script({ tokens: 1000, token_bytes: 40, rate: "2ms" });
+                const onText = (text) => text.length > 400 && abort.abort();
+                await c.say([c.user("endless")], { model: plain, stream: true, signal: abort.signal, onText }).catch(() => {});
+                const gone = await eventually(async () => (await sim.requests()).find((r) => r.client_gone), "the simulator to see its client leave");
+                assert.ok(gone.sent_bytes < 1000 * 200, "the provider was stopped early");
+                const [row] = await gateway.rows(`status = 'client_gone' AND dialect = '${name}'`);
+                assert.ok(row.prompt_tokens > 0 && row.completion_tokens > 0 && row.completion_tokens < 10000 && row.cost_nusd > 0);
+            });
+
+            test(`${name} to ${provider}: a stream cut upstream raises an error and never ends cleanly`, async () => {
+                const c = clients[name];
+                await sim.script({ tokens: 8, reset_at: "c6" });
+                let text = "";
+                await assert.rejects(c.say([c.user("cut")], { model: plain, stream: true, onText: (t) => (text = t) }));
+                assert.ok(text.length > 0, "what came before was passed on");
+                const [row] = await gateway.rows(`status = 'upstream_cut' AND dialect = '${name}'`);
+                assert.ok(row.prompt_tokens > 0 && row.completion_tokens > 0);
+            });
+
+            test(`${name} to ${provider}: an error inside the stream raises an error`, async () => {
+                const c = clients[name];
+                await sim.script({ tokens: 8, error_at: 5 });
+                await assert.rejects(c.say([c.user("broken")], { model: plain, stream: true }));
+            });
+
+            test(`${name} to ${provider}: errors have the status of the client's dialect`, async () => {
+                const c = clients[name];
+                const status = async (entry, options = {}) => {
+                    if (entry) await sim.script(entry);
+                    return c.say([c.user("x")], { model: plain, ...options }).then(
+                        () => 200,
+                        (e) => e.status,
+                    );
+                };
+                const all = isOwn ? 503 : undefined;
+                assert.equal(await status(undefined, { model: "no-such-model" }), 404);
+                assert.equal(await status({ status: 400, message: "bad" }), 400);
+                assert.equal(await status({ status: 429, retry_after: 7 }), all ?? 429);
+                assert.equal(await status({ status: 500 }), all ?? 500);
+                assert.equal(await status({ status: 529 }), all ?? (name === "anthropic" || name === provider ? 529 : 503));
+                assert.equal(await status({ status: 401 }), all ?? 502);
+            });
+
+            if (isOwn) continue;
+
+            both(name, "system prompt, stop sequence and sampling", async (c, stream) => {
+                const more = {
+                    openai: { stop: ["END"], temperature: 0.5, max_completion_tokens: 50 },
+                    anthropic: { stop_sequences: ["END"], temperature: 0.5, max_tokens: 50, system: "be brief" },
+                }[name];
+                const messages = name === "openai" ? [{ role: "system", content: "be brief" }, c.user("hello")] : [c.user("hello")];
+                // Anthropic's newest version refuses sampling; the package sends that version.
+                await c.say(messages, { model: plain, stream, more, headers: name === "anthropic" ? { "anthropic-version": "2023-06-01" } : {} });
+                const { json } = await seen();
+                assert.equal(json.temperature, 0.5);
+                if (provider === "anthropic") {
+                    assert.deepEqual([json.stop_sequences, json.max_tokens], [["END"], 50]);
+                    assert.match(JSON.stringify(json.system), /be brief/);
+                } else {
+                    assert.deepEqual([[json.stop].flat(), json.max_tokens ?? json.max_completion_tokens], [["END"], 50]);
+                    assert.match(json.messages[0].role, /system|developer/);
+                    assert.match(JSON.stringify(json.messages[0].content), /be brief/);
+                }
+            });
+
+            both(name, "a tool is called and its result goes back", async (c, stream) => {
+                const ask = [c.user("Oslo")];
+                const first = await c.say(ask, { model: plain, stream, tools: [weather] });
+                assert.equal(first.finish, "tools");
+                assert.deepEqual(first.calls.map((k) => [k.name, k.input]), [["get_weather", { city: "Oslo" }]]);
+                const last = await c.say([...ask, first.turn, ...c.results(first.calls, ["sunny"])], { model: plain, stream, tools: [weather] });
+                assert.deepEqual([last.text, last.finish], ["The tool said: sunny", "end"]);
+            });
+
+            both(name, "parallel calls over several turns, with text before them", async (c, stream) => {
+                await sim.script(
+                    { tool: "get_weather", calls: 2, content: "I look." },
+                    { tool: "get_time", args: { city: "Ås", deep: [{ x: "\"\n" }] } },
+                    { content: "done" },
+                );
+                const o = { model: plain, stream, tools: [weather, clock] };
+                const messages = [c.user("Oslo")];
+                const first = await c.say(messages, o);
+                assert.equal(first.text, "I look.");
+                assert.deepEqual(first.calls.map((k) => k.name), ["get_weather", "get_time"]);
+                assert.equal(new Set(first.calls.map((k) => k.id)).size, 2);
+                messages.push(first.turn, ...c.results(first.calls, ["sunny", "noon"]));
+                const second = await c.say(messages, o);
+                assert.deepEqual(second.calls.map((k) => k.input), [{ city: "Ås", deep: [{ x: "\"\n" }] }]);
+                messages.push(second.turn, ...c.results(second.calls, ["one"]));
+                assert.equal((await c.say(messages, o)).text, "done");
+                const sent = JSON.stringify((await seen()).json.messages);
+                for (const word of ["sunny", "noon", "one", "I look."]) assert.ok(sent.includes(word), word);
+            });
+
+            both(name, "a tool that is demanded", async (c, stream) => {
+                const r = await c.say([c.user("Oslo")], { model: plain, stream, tools: [weather, clock], choice: "get_time" });
+                assert.deepEqual(r.calls.map((k) => k.name), ["get_time"]);
+            });
+
+            both(name, "structured output", async (c, stream) => {
+                const schema = schemaOf({ name: { type: "string" }, age: { type: "integer" } });
+                const r = await c.say([c.user("Ada")], { model: plain, stream, schema });
+                const answer = JSON.parse(r.text);
+                assert.ok(typeof answer.name === "string" && Number.isInteger(answer.age));
+                assert.equal(r.finish, "end");
+            });
+
+            both(name, "an image", async (c, stream) => {
+                await c.say([c.image("what is it?", "image/png", png)], { model: plain, stream });
+                const [text, image] = (await seen()).json.messages[0].content;
+                assert.equal(text.text, "what is it?");
+                if (provider === "anthropic") assert.deepEqual(image, { type: "image", source: { type: "base64", media_type: "image/png", data: png } });
+                else assert.equal(image.image_url.url, `data:image/png;base64,${png}`);
+            });
+
+            both(name, "thinking is shown, and its signature goes back", async (c, stream) => {
+                const o = { model: thinking, stream, thinking: true, tools: [weather] };
+                await sim.script({ tool: "get_weather", reasoning: "let me see" });
+                const first = await c.say([c.user("Oslo")], o);
+                assert.equal(first.thoughts, "let me see");
+                await c.say([c.user("Oslo"), first.turn, ...c.results(first.calls, ["sunny"])], o);
+                const turn = (await seen()).json.messages.find((m) => m.role === "assistant");
+                if (provider === "anthropic") {
+                    const [block] = turn.content;
+                    assert.deepEqual([block.type, block.thinking], ["thinking", "let me see"]);
+                    assert.ok(block.signature.length > 10, block.signature);
+                } else assert.equal(turn.tool_calls[0].function.name, "get_weather");
+            });
+
+            for (const stream of [false, true]) {
+                test(`${name} to ${provider}: cache hit of ${stream ? "a streamed" : "a whole"} tool call`, async () => {
+                    const c = clients[name];
+                    const o = { model: plain, tools: [weather, clock], headers: { "x-llm-gateway-cache": "on" } };
+                    await sim.script({ tool: "get_weather", calls: 2, content: "I look." });
+                    const messages = [c.user(`cached call ${provider} ${stream}`)];
+                    const first = await c.say(messages, { ...o, stream });
+                    assert.equal(first.calls.length, 2);
+                    for (const again of [stream, !stream]) {
+                        const r = await c.say(messages, { ...o, stream: again });
+                        assert.equal(r.headers.get("x-llm-gateway-cache"), "hit");
+                        assert.deepEqual([r.text, r.calls, r.finish], [first.text, first.calls, first.finish]);
+                    }
+                    assert.equal((await sim.requests()).length, 1);
+                });
+            }
+        }
+
+        both("anthropic", "an image in a tool's result, and a failed call", async (c, stream) => {
+            const use = (id) => ({ type: "tool_use", id, name: "get_weather", input: { city: "Oslo" } });
+            const image = { type: "image", source: { type: "base64", media_type: "image/png", data: png } };
+            const results = [
+                { type: "tool_result", tool_use_id: "toolu_1", content: [{ type: "text", text: "see" }, image] },
+                { type: "tool_result", tool_use_id: "toolu_2", content: "no such city", is_error: true },
+            ];
+            const messages = [c.user("Oslo"), { role: "assistant", content: [use("toolu_1"), use("toolu_2")] }, c.user(results)];
+            await c.say(messages, { model: plain, stream, tools: [weather] });
+            const { json } = await seen();
+            const told = JSON.stringify(json.messages.slice(2));
+            for (const word of ["see", png, "no such city"]) assert.ok(told.includes(word), word);
+            if (provider === "openai") assert.deepEqual(json.messages.slice(2).map((m) => m.role), ["tool", "tool", "user"]);
+        });
+
+        for (const [what, path, more] of [["embeddings", "embeddings", { input: "x" }], ["text completions", "completions", { prompt: "x" }]]) {
+            test(`openai to ${provider}: ${what}${provider === "anthropic" ? " are refused, for there are none" : ""}`, async () => {
+                const r = await gateway.request(key, `/v1/${path}`, { model: plain, ...more });
+                const body = await r.json();
+                assert.equal(r.status, provider === "anthropic" ? 400 : 200, JSON.stringify(body));
+                if (provider === "anthropic") assert.equal(body.error.type, "invalid_request_error");
+            });
+        }
+
+        test(`anthropic to ${provider}: tokens are counted`, async () => {
+            const { input_tokens } = await clients.anthropic.client.messages.countTokens({ model: plain, messages: [{ role: "user", content: "hello there" }] });
+            const asked = (await sim.requests()).map((r) => r.path);
+            assert.deepEqual(asked, provider === "anthropic" ? ["/v1/messages/count_tokens"] : []);
+            assert.ok(provider === "anthropic" ? input_tokens === 5 : input_tokens > 2 && input_tokens < 30, `${input_tokens}`);
+        });
+    });
+}
