@@ -60,8 +60,15 @@ static void add_thinking(struct text *t, const struct chat_part *p)
     TEXT_ADD(t, "}");
 }
 
+/* What another provider's model proves a call by stands before it, as a thought that says nothing,
+ * so that the client hands it back. */
 static void add_call(struct text *t, const struct chat_part *p, size_t index)
 {
+    if (p->signature.len) {
+        const struct chat_part proof = {
+            .kind = CHAT_THINKING, .signature = p->signature, .provider = p->provider};
+        add_thinking(t, &proof);
+    }
     write_element(t);
     write_string(t, "type", SLICE("tool_use"));
     text_add_json_key(t, "id");

@@ -340,6 +340,17 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
         return is_again ? OK : E_SYNTAX;
     }
     o->m->has_call = true;
+    if (!b &&
+        chunk->signature.len) { /* as a thought that says nothing, for the client to hand back */
+        const struct chat_chunk proof = {.kind = CHAT_CHUNK_THINKING,
+                                         .block = -1 - chunk->tool,
+                                         .signature = chunk->signature,
+                                         .provider = chunk->provider};
+        enum err failed = take_thinking(o, &proof);
+        if (failed) {
+            return failed;
+        }
+    }
     if (!b) {
         b = add_block(o, OUT_CALL, chunk->tool);
     }

@@ -197,6 +197,9 @@ static void name_lacks(struct anthropic_writer *w, const struct chat_message *m)
     for (size_t i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
         const char *lack = lack_of(p);
+        if (p->kind == CHAT_TOOL_CALL && p->signature.len) {
+            anthropic_drop(w, "thought_signature"); /* another maker's, and no use here */
+        }
         if (p->kind == CHAT_OPAQUE && lack) {
             drop_name(&w->dropped, p->name);
         } else if (lack) {

@@ -5,6 +5,7 @@
 #define DIALECT_ASK_H
 
 #include "chat/chat.h"
+#include "chat/embed.h"
 
 enum { FORWARD_PARTS_MAX = 10 };
 
@@ -23,7 +24,8 @@ struct chat_ask {
     struct slice body;  /* as received */
     struct slice model; /* unescaped */
     bool is_stream;
-    bool wants_usage;          /* the client asked for stream usage itself */
+    bool is_array;    /* Gemini: the client reads its stream as one JSON array instead of SSE */
+    bool wants_usage; /* the client asked for stream usage itself */
     int64_t output_max_tokens; /* max_completion_tokens or max_tokens; -1 absent */
     int64_t choices;           /* n, best_of, or prompt count; >= 1 */
     int64_t prompt_max_tokens; /* upper bound from bytes plus template overhead; -1: bytes do not
@@ -38,7 +40,8 @@ struct chat_ask {
     bool is_deferred;       /* the answer, and what it used, is fetched later by its id */
     struct slice user;      /* end-user id, for tags */
     void *spans;            /* the dialect's own: positions of members for forward() */
-    struct chat_request *neutral; /* set by decode() */
+    struct chat_request *neutral;    /* set by decode() */
+    struct embed_request *embedding; /* set by dialect_embedding.decode_request() */
 };
 
 /* What a provider's model family needs (route/profile.h fills it). All false: for OpenAI's dialect
@@ -49,20 +52,28 @@ struct dialect_profile {
     bool refuses_stop;
     bool refuses_stream_options; /* does not know include_usage */
     bool takes_developer_role;
-    bool refuses_reasoning_effort; /* OpenAI: no reasoning model */
-    bool takes_reasoning_content;  /* OpenAI: wants earlier thoughts back (DeepSeek) */
-    bool takes_top_k;              /* OpenAI: vLLM, Ollama, llama.cpp */
-    bool takes_cache_control;      /* OpenAI: cache_control on parts (OpenRouter, LiteLLM) */
-    bool takes_cache_breakpoint;   /* OpenAI: prompt_cache_breakpoint on parts (gpt-5.6) */
-    bool takes_xhigh, takes_max;   /* efforts above high */
-    bool takes_effort;             /* Anthropic: output_config.effort (Opus 4.5, 4.6 and newer) */
-    bool takes_adaptive_thinking;  /* Anthropic: 4.6 and newer */
-    bool refuses_thinking_budget;  /* Anthropic: 4.7 and newer */
-    bool refuses_thinking_off;     /* Anthropic: Fable, Mythos */
-    bool refuses_both_sampling;    /* Anthropic 4.x: temperature or top_p, not both */
-    bool refuses_prefill;          /* Anthropic: 4.6 and newer end with no assistant turn */
-    bool takes_output_format;      /* Anthropic: json_schema (4.5 and newer, Opus 4.1) */
-    bool takes_system_turns;       /* Anthropic: role system inside the conversation */
+    bool refuses_reasoning_effort;  /* OpenAI: no reasoning model */
+    bool takes_reasoning_content;   /* OpenAI: wants earlier thoughts back (DeepSeek) */
+    bool takes_top_k;               /* OpenAI: vLLM, Ollama, llama.cpp */
+    bool takes_cache_control;       /* OpenAI: cache_control on parts (OpenRouter, LiteLLM) */
+    bool takes_cache_breakpoint;    /* OpenAI: prompt_cache_breakpoint on parts (gpt-5.6) */
+    bool takes_xhigh, takes_max;    /* efforts above high */
+    bool takes_effort;              /* Anthropic: output_config.effort (Opus 4.5, 4.6 and newer) */
+    bool takes_adaptive_thinking;   /* Anthropic: 4.6 and newer */
+    bool refuses_thinking_budget;   /* Anthropic: 4.7 and newer */
+    bool refuses_thinking_off;      /* Anthropic: Fable, Mythos */
+    bool refuses_both_sampling;     /* Anthropic 4.x: temperature or top_p, not both */
+    bool refuses_prefill;           /* Anthropic: 4.6 and newer end with no assistant turn */
+    bool takes_output_format;       /* Anthropic: json_schema (4.5 and newer, Opus 4.1) */
+    bool takes_system_turns;        /* Anthropic: role system inside the conversation */
+    bool takes_json_schema;         /* Gemini: *JsonSchema members (2.5 and newer) */
+    bool takes_thinking_budget;     /* Gemini: thinkingConfig.thinkingBudget (2.5) */
+    bool takes_thinking_level;      /* Gemini: thinkingConfig.thinkingLevel (3 and newer) */
+    bool takes_level_minimal;       /* Gemini: its level MINIMAL (3 Flash) */
+    bool takes_level_medium;        /* Gemini: its level MEDIUM */
+    bool wants_call_signatures;     /* Gemini: refuses a call without its thoughtSignature (3) */
+    bool refuses_tools_with_format; /* Gemini: functions and a JSON answer (2.5 and older) */
+    bool refuses_penalties;         /* Gemini: frequency and presence penalty (2.5, 3 previews) */
 };
 
 struct encode_options {
@@ -84,6 +95,25 @@ struct body_parts {
     size_t bytes;
     bool adds_usage;      /* we asked for usage, the client did not: hide it from the stream */
     struct slice dropped; /* comma-separated members left out for this provider; arena */
+    struct slice path;    /* where to send it, below the base; empty: dialect.path() tells. Only a
+                             dialect whose path follows from the body fills it (Gemini); arena */
+};
+
+/* A header line that goes to the provider beside the credential. */
+struct dialect_header {
+    struct slice name;  /* lower case; a client of the same dialect that sends it has its value
+                           passed on instead */
+    struct slice value; /* empty: only passed on */
+};
+
+/* What a credential is made over, where a dialect signs each request. Borrowed for the call. */
+struct dialect_signing {
+    struct slice method, path, query, host; /* as sent; query without '?' */
+    const struct slice *body;               /* in parts */
+    size_t body_count;
+    struct slice key;    /* the configured one, in secret memory */
+    struct slice region; /* of the provider; empty: the dialect has none */
+    int64_t now_unix_ns;
 };
 
 /* Facts taken from an answer while it passes. */

@@ -32,29 +32,14 @@ typedef enum err (*stream_bytes_fn)(void *ctx, struct slice bytes, unsigned flag
 struct dialect_stream; /* in the exchange's arena */
 struct dialect_events; /* dialect/stream.h: what streams of the dialect are made of */
 
-/* A header line that goes to the provider beside the credential. */
-struct dialect_header {
-    struct slice name;  /* lower case; a client of the same dialect that sends it has its value
-                           passed on instead */
-    struct slice value; /* empty: only passed on */
-};
-
-/* What a credential is made over, where a dialect signs each request. Borrowed for the call. */
-struct dialect_signing {
-    struct slice method, path, query, host; /* as sent; query without '?' */
-    const struct slice *body;               /* in parts */
-    size_t body_count;
-    struct slice key;    /* the configured one, in secret memory */
-    struct slice region; /* of the provider; empty: the dialect has none */
-    int64_t now_unix_ns;
-};
-
 struct dialect {
     const char *name; /* "openai" */
     enum record_dialect record;
 
     /* --- client side --- */
-    /* Finds what the gateway must know; E_SYNTAX, E_DUPLICATE, E_LIMIT with out_fault filled. */
+    /* Finds what the gateway must know; E_SYNTAX, E_DUPLICATE, E_LIMIT with out_fault filled.
+     * Overwrites *out, except that a dialect whose requests name model and form of the answer in
+     * the URL (Gemini) reads out->model, is_stream and is_array, which gemini_route() fills. */
     enum err (*scan)(struct arena *a, enum chat_operation op, struct slice body,
                      struct chat_ask *out, struct fault *out_fault);
     /* Client's request -> neutral (ask->neutral). */
@@ -101,12 +86,26 @@ struct dialect {
     enum err (*observe)(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);
 
-    const struct dialect_events *events; /* private to src/dialect */
+    const struct dialect_embedding *embedding; /* NULL: the dialect has none */
+    const struct dialect_events *events;       /* private to src/dialect */
+};
+
+/* CHAT_OP_EMBEDDING between two dialects. */
+struct dialect_embedding {
+    /* Client's request -> neutral (ask->embedding). */
+    enum err (*decode_request)(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
+    /* Neutral answer -> client's body, in the form that the request asked for. */
+    enum err (*encode_response)(struct arena *a, const struct embed_request *asked,
+                                const struct embed_response *r, struct slice *out_body);
+    enum err (*encode_request)(struct arena *a, const struct embed_request *r,
+                               const struct encode_options *o, struct body_parts *out);
+    enum err (*decode_response)(struct arena *a, struct slice body, struct embed_response *out);
 };
 
 extern const struct dialect dialect_openai;
 extern const struct dialect dialect_responses; /* OpenAI's newer API, a dialect of its own */
 extern const struct dialect dialect_anthropic;
+extern const struct dialect dialect_gemini;
 extern const struct dialect dialect_bedrock; /* provider side only: Converse */
 extern const struct dialect dialect_own;     /* client side only: /api/v1/completions */
 
@@ -132,6 +131,7 @@ struct stream_options {
     const struct dialect *provider, *client;
     enum chat_operation op;
     bool hides_usage;                   /* body_parts.adds_usage */
+    bool is_array;                      /* chat_ask.is_array: elements of one JSON array leave */
     const struct chat_request *request; /* two dialects: what is answered, borrowed, for clients
                                            whose answers repeat it; NULL: not known */
     bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
@@ -156,6 +156,9 @@ MUST_USE enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
  * leave the terminal event out, and it is then made and sent as such. E_EOF otherwise (a cut); an
  * unfinished event is not passed on. */
 MUST_USE enum err dialect_stream_end(struct dialect_stream *s);
+/* What ends the client's stream when it went wrong after the first byte: the client dialect's
+ * render_stream_fault(), closing the JSON array where it reads one. */
+void dialect_stream_fault(const struct dialect_stream *s, const struct fault *f, struct text *out);
 /* The own dialect's last event repeats the whole content: the text of choice 0 so far. Empty for
  * same-dialect streams. */
 struct slice dialect_stream_text(const struct dialect_stream *s);
@@ -171,6 +174,12 @@ MUST_USE enum err dialect_events_to_body(struct arena *a, const struct dialect *
 MUST_USE enum err dialect_body_to_events(struct arena *a, const struct dialect *d,
                                          enum chat_operation op, struct slice body,
                                          bool wants_usage, struct slice *out_events);
+
+/* What a Gemini URL says: "{m}:{method}" (what follows /v1beta/models/, as received) and the query
+ * without its '?'. Fills *out_op and *out (model, is_stream, is_array) for scan(). E_NOT_FOUND:
+ * there is no such method; E_SYNTAX: no model, or a broken escape. */
+MUST_USE enum err gemini_route(struct arena *a, struct slice tail, struct slice query,
+                               enum chat_operation *out_op, struct chat_ask *out);
 
 /* Members of the own dialect's answer around "response". */
 struct own_extras {

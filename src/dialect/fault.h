@@ -64,6 +64,8 @@ struct upstream_fault {
     enum blame blame;
     struct slice message; /* arena; short */
     struct slice code, type;
+    int64_t
+        retry_after_ns; /* what the body says to wait (Gemini has no header for it); 0: nothing */
 };
 
 #endif

@@ -50,5 +50,6 @@ const struct dialect dialect_openai = {
     .read_fault = openai_read_fault,
     .forward = openai_forward,
     .observe = openai_observe,
+    .embedding = &openai_embedding,
     .events = &events,
 };

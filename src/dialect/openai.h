@@ -84,6 +84,8 @@ enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct ch
                                 struct fault *out_fault);
 enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
+/* What proves that Gemini made the call; empty: nothing does. */
+struct slice openai_call_proof(yyjson_val *call);
 /* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
 void openai_take_url(struct chat_part *part, struct slice url);
 
@@ -99,8 +101,14 @@ struct slice openai_effort(const struct chat_request *r, const struct dialect_pr
 void openai_add_short(struct text *t, const char *name, struct slice value, size_t most);
 /* Another dialect's name of a service tier in OpenAI's words. */
 struct slice openai_tier(struct slice tier);
-/* ,"tool_calls":[...] where there are calls among the parts. */
-void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count);
+/* {"type":"image_url",...} as the next element of a list. */
+void openai_add_image(struct text *t, const struct chat_part *p);
+/* ,"tool_calls":[...] where there are calls among the parts; is_answer: with what proves them, for
+ * the client to hand back. */
+void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count, bool is_answer);
+/* "extra_content":{...}: the proof of a call that Gemini made, in the words of Google's own OpenAI
+ * endpoint; nothing where another made it. */
+void openai_add_call_proof(struct text *t, struct slice signature, struct slice provider);
 
 /* openai_answer.c */
 enum err openai_encode_response(struct arena *a, const struct chat_response *r, const void *extras,
@@ -123,6 +131,9 @@ void openai_render_fault(const struct fault *f, int *out_status, struct text *ou
                          struct text *out_headers);
 void openai_render_stream_fault(const struct fault *f, struct text *out);
 void openai_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out);
+
+/* openai_embed.c */
+extern const struct dialect_embedding openai_embedding;
 
 /* openai_events.c */
 enum err openai_decode_event(struct stream_decoder *decoder, struct slice data);

@@ -1,4 +1,5 @@
 /* A whole neutral answer in OpenAI's words. */
+#include "core/check.h"
 #include "dialect/openai.h"
 #include "dialect/write.h"
 
@@ -109,8 +110,15 @@ static void add_thinking(struct text *t, const struct chat_choice *c)
     }
 }
 
+/* start and end hold where the citation does not say itself which characters after start it is
+ * about. */
 static void add_annotation(struct text *t, yyjson_val *citation, int64_t start, int64_t end)
 {
+    int64_t from, to;
+    if (json_i64(json_get(citation, "start"), &from) && json_i64(json_get(citation, "end"), &to)) {
+        end = i64_add_sat(start, i64_max(to, 0));
+        start = i64_add_sat(start, i64_max(from, 0));
+    }
     write_element(t);
     TEXT_ADD(t, "\"type\":\"url_citation\",\"url_citation\":{");
     write_count(t, "start_index", start);
@@ -186,6 +194,26 @@ static void add_citations(struct text *t, const struct chat_choice *c)
     t->is_full = t->is_full || list.is_full;
 }
 
+/* Pictures that a model made, as OpenRouter and LiteLLM tell of them. */
+static void add_images(struct text *t, const struct chat_choice *c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->part_count; i++) {
+        const struct chat_part *p = &c->parts[i];
+        if (p->kind != CHAT_IMAGE || !p->data.len) {
+            continue;
+        }
+        if (count++ == 0) {
+            text_add_json_key(t, "images");
+            TEXT_ADD(t, "[");
+        }
+        openai_add_image(t, p);
+    }
+    if (count) {
+        TEXT_ADD(t, "]");
+    }
+}
+
 static void add_message(struct text *t, const struct chat_choice *c)
 {
     TEXT_ADD(t, "{\"role\":\"assistant\"");
@@ -204,7 +232,8 @@ static void add_message(struct text *t, const struct chat_choice *c)
         write_raw(t, "refusal", SLICE("null"));
     }
     add_citations(t, c);
-    openai_add_calls(t, c->parts, c->part_count);
+    add_images(t, c);
+    openai_add_calls(t, c->parts, c->part_count, true);
     TEXT_ADD(t, "}");
 }
 

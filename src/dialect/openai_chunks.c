@@ -115,7 +115,11 @@ static void add_call(struct text *t, const struct chat_chunk *chunk)
         text_add_json_string(t, chunk->name);
         text_addf(t, ",\"%s\":\"\"", member);
     }
-    TEXT_ADD(t, "}}]");
+    TEXT_ADD(t, "}");
+    if (chunk->kind == CHAT_CHUNK_TOOL_START) {
+        openai_add_call_proof(t, chunk->signature, chunk->provider);
+    }
+    TEXT_ADD(t, "}]");
 }
 
 static void add_content(struct stream_encoder *e, struct text *t, const struct chat_chunk *chunk)
@@ -146,6 +150,25 @@ static enum err send(struct stream_encoder *e, const struct text *t, unsigned fl
     return t->len ? e->options->on_bytes(e->options->ctx, text_slice(t), flags) : OK;
 }
 
+/* A picture that the model made (Gemini's part), as OpenRouter and LiteLLM tell of them. */
+static void add_image(struct stream_encoder *e, struct text *t, const struct chat_chunk *chunk)
+{
+    yyjson_val *root;
+    if (json_parse(e->scratch, chunk->text, &root, NULL)) {
+        return;
+    }
+    yyjson_val *blob = json_get(root, "inlineData");
+    const struct chat_part part = {.kind = CHAT_IMAGE,
+                                   .media_type = json_get_string(blob, "mimeType"),
+                                   .data = json_get_string(blob, "data")};
+    if (part.data.len) {
+        text_add_json_key(t, "images");
+        TEXT_ADD(t, "[");
+        openai_add_image(t, &part);
+        TEXT_ADD(t, "]");
+    }
+}
+
 static enum err send_delta(struct stream_encoder *e, const struct chat_chunk *chunk)
 {
     struct openai_encoder *s = e->state;
@@ -158,6 +181,8 @@ static enum err send_delta(struct stream_encoder *e, const struct chat_chunk *ch
         add_thinking(&t, chunk);
     } else if (chunk->kind == CHAT_CHUNK_CITATION) {
         openai_add_annotations(&t, e->scratch, chunk->text, s->characters, s->characters);
+    } else if (chunk->kind == CHAT_CHUNK_OPAQUE) {
+        add_image(e, &t, chunk);
     } else if (chunk->kind == CHAT_CHUNK_TEXT || chunk->kind == CHAT_CHUNK_REFUSAL) {
         add_content(e, &t, chunk);
     } else {
@@ -218,7 +243,8 @@ enum err openai_encode_chunk(struct stream_encoder *e, const struct chat_chunk *
     case CHAT_CHUNK_TOOL_START:
     case CHAT_CHUNK_TOOL_ARGUMENTS:
     case CHAT_CHUNK_CITATION: return send_delta(e, chunk);
-    case CHAT_CHUNK_OPAQUE: break; /* tools that the provider ran itself are not the client's */
+    case CHAT_CHUNK_OPAQUE: /* tools that the provider ran itself are not the client's */
+        return slice_eq(chunk->name, SLICE("inlineData")) ? send_delta(e, chunk) : OK;
     case CHAT_CHUNK_FINISH: return send_finish(e, chunk);
     case CHAT_CHUNK_USAGE:
         s->usage = chunk->usage;

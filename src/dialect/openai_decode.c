@@ -137,6 +137,12 @@ static size_t size_of_content(yyjson_val *content)
     return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
 }
 
+struct slice openai_call_proof(yyjson_val *call)
+{
+    yyjson_val *google = json_get(json_get(call, "extra_content"), "google");
+    return json_get_string(google, "thought_signature");
+}
+
 static enum err take_call(struct decoder *d, yyjson_val *call, struct chat_part *part)
 {
     yyjson_val *function = json_get(call, "function");
@@ -150,6 +156,8 @@ static enum err take_call(struct decoder *d, yyjson_val *call, struct chat_part 
     if (yyjson_is_obj(arguments)) {
         part->text = json_text(d->arena, arguments); /* servers that do not stringify */
     }
+    part->signature = openai_call_proof(call);
+    part->provider = part->signature.len ? SLICE("gemini") : SLICE_NONE;
     return part->name.ptr ? OK : refuse_message(d, "tool_calls", "a call needs a name");
 }
 

@@ -83,9 +83,9 @@ static void add_text_part(struct encoder *e, const struct chat_part *p, struct s
     TEXT_ADD(&e->t, "}");
 }
 
-static void add_image(struct encoder *e, const struct chat_part *p)
+/* Left open. */
+static void open_image(struct text *t, const struct chat_part *p)
 {
-    struct text *t = &e->t;
     write_element(t);
     write_string(t, "type", SLICE("image_url"));
     text_add_json_key(t, "image_url");
@@ -93,6 +93,18 @@ static void add_image(struct encoder *e, const struct chat_part *p)
     openai_add_data_url(t, "url", p);
     write_string_if(t, "detail", p->detail);
     TEXT_ADD(t, "}");
+}
+
+void openai_add_image(struct text *t, const struct chat_part *p)
+{
+    open_image(t, p);
+    TEXT_ADD(t, "}");
+}
+
+static void add_image(struct encoder *e, const struct chat_part *p)
+{
+    struct text *t = &e->t;
+    open_image(t, p);
     add_marker(e, p->cache_marker);
     TEXT_ADD(t, "}");
 }
@@ -157,6 +169,8 @@ static void drop_foreign(struct encoder *e, const struct chat_part *parts, size_
         drop_extras(&e->dropped, p->extras);
         if (p->kind == CHAT_OPAQUE) {
             drop_name(&e->dropped, p->name);
+        } else if (p->kind == CHAT_TOOL_CALL && p->signature.len) {
+            drop(e, "thought_signature"); /* as little */
         } else if (p->kind == CHAT_THINKING && !e->o->profile->takes_reasoning_content) {
             drop(e, "thinking"); /* another provider's thoughts are not ours to send */
         } else if (p->kind == CHAT_IMAGE && !is_content(p)) {
@@ -230,6 +244,16 @@ static void add_content(struct encoder *e, const struct chat_part *parts, size_t
     }
 }
 
+void openai_add_call_proof(struct text *t, struct slice signature, struct slice provider)
+{
+    if (signature.len && slice_eq(provider, SLICE("gemini"))) {
+        text_add_json_key(t, "extra_content");
+        TEXT_ADD(t, "{\"google\":{");
+        write_string(t, "thought_signature", signature);
+        TEXT_ADD(t, "}}");
+    }
+}
+
 /* A custom call whose tool the Responses API named, and which here is a function of one text. */
 static bool is_wrapped(const struct chat_part *p)
 {
@@ -246,7 +270,7 @@ static void add_wrapped(struct text *t, struct slice input)
     t->is_full = t->is_full || object.is_full;
 }
 
-static void add_call(struct text *t, const struct chat_part *p, size_t index)
+static void add_call(struct text *t, const struct chat_part *p, size_t index, bool is_answer)
 {
     bool is_custom = p->is_custom && !is_wrapped(p);
     write_element(t);
@@ -267,10 +291,14 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index)
     } else {
         write_string(t, "arguments", p->text.len ? p->text : SLICE("{}"));
     }
-    TEXT_ADD(t, "}}");
+    TEXT_ADD(t, "}");
+    if (is_answer) {
+        openai_add_call_proof(t, p->signature, p->provider);
+    }
+    TEXT_ADD(t, "}");
 }
 
-void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count)
+void openai_add_calls(struct text *t, const struct chat_part *parts, size_t count, bool is_answer)
 {
     size_t index = 0;
     for (size_t i = 0; i < count; i++) {
@@ -279,7 +307,7 @@ void openai_add_calls(struct text *t, const struct chat_part *parts, size_t coun
                 text_add_json_key(t, "tool_calls");
                 TEXT_ADD(t, "[");
             }
-            add_call(t, &parts[i], index++);
+            add_call(t, &parts[i], index++, is_answer);
         }
     }
     if (index) {
@@ -404,7 +432,7 @@ static void add_message(struct encoder *e, const struct chat_message *m)
     write_string_if(&e->t, "name", m->name);
     add_thoughts(e, m);
     add_content(e, m->parts, m->part_count);
-    openai_add_calls(&e->t, m->parts, m->part_count);
+    openai_add_calls(&e->t, m->parts, m->part_count, false);
     TEXT_ADD(&e->t, "}");
 }
 

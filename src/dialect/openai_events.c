@@ -64,6 +64,8 @@ static enum err send_call(const struct chunks *c, int choice, yyjson_val *call, 
     chunk.id = json_get_string(call, "id");
     chunk.name = json_get_string(function, "name");
     chunk.is_custom = is_custom;
+    chunk.signature = openai_call_proof(call);
+    chunk.provider = chunk.signature.len ? SLICE("gemini") : SLICE_NONE;
     if (chunk.name.len) { /* repeated empty by some; the name comes once */
         chunk.kind = CHAT_CHUNK_TOOL_START;
         enum err e = c->on_chunk(c->ctx, &chunk);

@@ -6,7 +6,12 @@
  * How bytes are cut into events is the provider's framing (struct dialect_events); only SSE passes
  * as it is.
  *
- * The terminal event always goes out alone, so that the books are closed before it is sent.
+ * The terminal event always goes out alone, so that the books are closed before it is sent. Where
+ * the dialect has none, the event that finishes the last choice is held until the stream ends, and
+ * stands for it.
+ *
+ * A client that reads one JSON array gets each event's data as its next element; the bracket that
+ * closes it is the terminal event then.
  */
 #include "dialect/stream.h"
 
@@ -34,9 +39,68 @@ struct dialect_stream {
     struct stream_encoder encoder;
     struct stream_decoder decoder;
     struct gather gather; /* translation: the whole answer, where options.gathers */
-    bool is_ending;       /* dialect_stream_end(): the event at hand may lack its blank line */
-    bool is_over;         /* the terminal event went out */
+    struct text held;     /* same dialect, without a terminal event: what stands for one */
+    unsigned held_flags;
+    stream_bytes_fn on_bytes; /* options.is_array: the gateway's, behind send_element() */
+    void *ctx;
+    bool is_begun, is_closed; /* options.is_array: its brackets went out */
+    bool is_ending;           /* dialect_stream_end(): the event at hand may lack its blank line */
+    bool is_over;             /* the terminal event went out */
 };
+
+/* --- one JSON array ----------------------------------------------------------------------------
+ */
+
+static enum err send_data(struct dialect_stream *s, struct slice data, unsigned flags)
+{
+    struct text t = text_growing(&s->scratch);
+    if (s->is_closed) {
+        return OK;
+    }
+    text_add(&t, s->is_begun ? SLICE(",\r\n") : SLICE("["));
+    text_add(&t, data);
+    s->is_closed = flags & (STREAM_TERMINAL | STREAM_ERROR);
+    text_add(&t, s->is_closed ? SLICE("\r\n]") : SLICE_NONE);
+    s->is_begun = true;
+    return t.is_full ? E_NOMEM : s->on_bytes(s->ctx, text_slice(&t), flags);
+}
+
+/* The data of the provider's event; scratch holds nothing after it. */
+static enum err relay_element(struct dialect_stream *s, struct slice data, unsigned flags)
+{
+    enum err e = send_data(s, data, flags);
+    arena_reset(&s->scratch);
+    return e;
+}
+
+/* What an encoder writes, one event a call, as the array's next element. */
+static enum err send_element(void *ctx, struct slice event, unsigned flags)
+{
+    struct dialect_stream *s = ctx;
+    struct slice data = slice_trim(event);
+    return send_data(s, slice_starts(data, SLICE("data:")) ? slice_trim(slice_from(data, 5)) : data,
+                     flags);
+}
+
+void dialect_stream_fault(const struct dialect_stream *s, const struct fault *f, struct text *out)
+{
+    if (!s->o.is_array) {
+        s->o.client->render_stream_fault(f, out);
+        return;
+    }
+    int status = 0;
+    char none[64];
+    if (s->is_closed) {
+        return;
+    }
+    struct text headers = text_in(none, sizeof(none));
+    text_add(out, s->is_begun ? SLICE(",\r\n") : SLICE("["));
+    s->o.client->render_fault(f, &status, out, &headers);
+    TEXT_ADD(out, "\r\n]");
+}
+
+/* --- bytes as they are -------------------------------------------------------------------------
+ */
 
 static enum err flush(struct dialect_stream *s)
 {
@@ -165,6 +229,29 @@ static enum err finish_same(struct dialect_stream *s, struct slice raw)
     return has_blank_line(raw) ? pass_alone(s, raw, STREAM_TERMINAL) : finish_unended(s, raw);
 }
 
+static bool is_finished(const struct dialect_stream *s)
+{
+    return s->seen && s->finished == s->seen && !(s->seen >> 63);
+}
+
+/* What was held was not the last. */
+static enum err release(struct dialect_stream *s)
+{
+    struct slice bytes = text_slice(&s->held);
+    s->held.len = 0;
+    return bytes.len ? pass_alone(s, bytes, s->held_flags) : OK;
+}
+
+static enum err hold(struct dialect_stream *s, struct slice raw, unsigned flags)
+{
+    text_add(&s->held, raw);
+    if (!has_blank_line(raw)) {
+        TEXT_ADD(&s->held, "\n\n"); /* the stream ended without */
+    }
+    s->held_flags = flags;
+    return s->held.is_full ? E_NOMEM : OK;
+}
+
 /* Unknown fields are to be ignored (WHATWG HTML 9.2.6), but a page or a bare JSON body is no event
  * stream. */
 static bool is_foreign(struct slice odd)
@@ -187,7 +274,31 @@ static enum err relay_other(struct dialect_stream *s, const struct sse_event *e)
         enum err err = note_odd_error(s, e->odd);
         return err ? err : pass_alone(s, e->raw, STREAM_ERROR);
     }
-    return e->odd.len && is_foreign(e->odd) ? E_SYNTAX : pass(s, e->raw, 0);
+    if (e->odd.len && is_foreign(e->odd)) {
+        return E_SYNTAX;
+    }
+    if (s->o.is_array) {
+        return OK; /* no data, no element */
+    }
+    if (s->held.len) { /* a comment behind the last event */
+        text_add(&s->held, e->raw);
+        return s->held.is_full ? E_NOMEM : OK;
+    }
+    return pass(s, e->raw, 0);
+}
+
+/* An event of the dialect that has no terminal one. */
+static HOT enum err relay_unended(struct dialect_stream *s, const struct sse_event *e,
+                                  struct slice data, unsigned flags)
+{
+    if (s->o.is_array) {
+        return relay_element(s, data, flags);
+    }
+    enum err err = release(s);
+    if (!err && is_finished(s)) {
+        return hold(s, e->raw, flags);
+    }
+    return err ? err : pass(s, e->raw, flags);
 }
 
 static HOT enum err relay_event(void *ctx, const struct sse_event *e)
@@ -202,7 +313,7 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
         return relay_other(s, e);
     }
     if (data.len == 0) {
-        return pass(s, e->raw, 0);
+        return s->o.is_array ? OK : pass(s, e->raw, 0);
     }
     enum err err = s->o.provider->events->look(e->name, data, &look);
     if (err) {
@@ -213,9 +324,15 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
         return err ? err : finish_same(s, e->raw);
     }
     if (look.is_error) {
-        return pass_alone(s, e->raw, STREAM_ERROR);
+        err = release(s);
+        return err             ? err
+               : s->o.is_array ? relay_element(s, data, STREAM_ERROR)
+                               : pass_alone(s, e->raw, STREAM_ERROR);
     }
     unsigned flags = look.output_bytes ? STREAM_CONTENT : 0;
+    if (s->o.provider->events->lacks_terminal) {
+        return relay_unended(s, e, data, flags);
+    }
     if (s->o.hides_usage && look.is_usage_only) {
         return OK;
     }
@@ -392,6 +509,13 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
     s->arena = a;
     s->outcome = outcome;
     s->text = text_growing(a);
+    s->held = text_growing(a);
+    s->on_bytes = o->on_bytes;
+    s->ctx = o->ctx;
+    if (o->is_array) {
+        s->o.on_bytes = send_element;
+        s->o.ctx = s;
+    }
     arena_init(&s->scratch, a->pool, scratch);
     *outcome = (struct outcome){.finish = CHAT_FINISH_NONE};
     if (!is_same && !begin_translation(s)) {
@@ -411,6 +535,16 @@ HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
     return e ? e : sent;
 }
 
+static enum err end_same(struct dialect_stream *s)
+{
+    if (s->o.is_array) {
+        s->is_over = true;
+        s->outcome->is_complete = true;
+        return s->on_bytes(s->ctx, SLICE("\r\n]"), STREAM_TERMINAL);
+    }
+    return finish_same(s, s->held.len ? text_slice(&s->held) : s->o.provider->events->done);
+}
+
 enum err dialect_stream_end(struct dialect_stream *s)
 {
     s->is_ending = true;
@@ -422,15 +556,16 @@ enum err dialect_stream_end(struct dialect_stream *s)
     if (s->is_over) {
         return OK;
     }
-    bool is_finished = s->seen && s->finished == s->seen && !(s->seen >> 63);
-    if (!is_finished || s->outcome->is_error) {
+    if (!is_finished(s) || s->outcome->is_error) {
         return E_EOF;
     }
     if (dialect_is_same(s->o.client, s->o.provider)) {
-        return finish_same(s, s->o.provider->events->done);
+        return end_same(s);
     }
     struct chat_chunk chunk = {.kind = CHAT_CHUNK_END};
-    e = on_chunk(s, &chunk);
+    const struct dialect_events *from = s->o.provider->events;
+    e = from->decode_end ? from->decode_end(&s->decoder) : OK;
+    e = e ? e : on_chunk(s, &chunk);
     arena_reset(&s->scratch);
     return e;
 }

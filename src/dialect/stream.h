@@ -62,9 +62,14 @@ struct dialect_events {
     struct slice (*read_error)(struct arena *a, struct slice error);
     /* One event that is no error as chunks, in order. */
     enum err (*decode)(struct stream_decoder *decoder, struct slice data);
+    /* The provider's stream ended as its framing says, before CHAT_CHUNK_END; NULL: nothing is left
+     * to say. */
+    enum err (*decode_end)(struct stream_decoder *decoder);
     size_t decoder_bytes;
-    struct slice done; /* the terminal event, made when a provider leaves it out; empty: it tells
-                          more than that, and cannot be made */
+    struct slice done;   /* the terminal event, made when a provider leaves it out; empty: it tells
+                            more than that, and cannot be made */
+    bool lacks_terminal; /* the dialect has no terminal event (Gemini): the one that finishes the
+                            last choice is held until the end and stands for it */
     /* --- client side --- */
     /* A chunk as bytes through options->on_bytes. NULL: only for the same dialect. */
     enum err (*encode)(struct stream_encoder *encoder, const struct chat_chunk *chunk);

@@ -55,8 +55,9 @@ static inline size_t fixture_each(const char *suffix, fixture_fn fn)
     while ((entry = readdir(d))) {
         char path[1024];
         bool is_openai = entry->d_name[0] != '.' && strcmp(entry->d_name, "anthropic") != 0 &&
-                         strcmp(entry->d_name, "openai-responses") != 0 &&
-                         strcmp(entry->d_name, "bedrock") != 0;
+                         strcmp(entry->d_name, "bedrock") != 0 &&
+                         strcmp(entry->d_name, "gemini") != 0 &&
+                         strcmp(entry->d_name, "openai-responses") != 0;
         if (is_openai && entry->d_type == DT_DIR) {
             assert_true(snprintf(path, sizeof(path), "%s/%s", TEST_DATA_DIR, entry->d_name) > 0);
             count += fixture_each_in(path, suffix, fn);

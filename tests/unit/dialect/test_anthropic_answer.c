@@ -271,7 +271,7 @@ static void paths_credentials_and_constant_headers(void **state)
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_ANTHROPIC), &dialect_anthropic);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OPENAI), &dialect_openai);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OWN), &dialect_own);
-    assert_null(dialect_of_record(RECORD_DIALECT_GEMINI));
+    assert_ptr_equal(dialect_of_record(RECORD_DIALECT_GEMINI), &dialect_gemini);
     struct text count = text_growing(&a);
     int64_t tokens = 0;
     dialect_anthropic.render_count(2095, &count);
