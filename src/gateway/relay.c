@@ -468,7 +468,7 @@ static void on_head(void *ctx, const struct http_head *head)
         return;
     }
     x->is_answer_stream =
-        x->ask.is_stream && slice_eq_nocase(slice_head(type, 17), SLICE("text/event-stream"));
+        x->ask.is_stream && dialect_is_stream_type(x->target->provider->dialect, type);
     if (x->is_answer_stream) {
         if (open_stream(x) != OK) {
             x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */

@@ -488,8 +488,8 @@ static enum stage_result count_tokens(struct exchange *x)
 static enum err decode_for_first(struct exchange *x, struct fault *f)
 {
     bool is_same = dialect_is_same(x->client, x->plan.targets[0].provider->dialect);
-    return is_same || x->raw || x->ask.neutral ? OK
-                                               : x->client->decode_request(x->arena, &x->ask, f);
+    bool is_told = is_same || x->raw || x->ask.neutral || x->route->op != CHAT_OP_CHAT;
+    return is_told ? OK : x->client->decode_request(x->arena, &x->ask, f);
 }
 
 enum stage_result call_stage(struct exchange *x)
