@@ -13,7 +13,8 @@ enum {
     ANSWER_FIRST_BYTES = 2048,
     ANSWER_TRUSTED_BYTES = 64 * 1024,
     PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
-    HELD_MAX_BYTES = 16 * 1024 /* events before the first content are few and small */
+    HELD_MAX_BYTES = 16 * 1024, /* events before the first content are few and small */
+    HELD_USUAL_BYTES = 1536
 };
 
 /* --- answer bytes ------------------------------------------------------------------------------
@@ -228,7 +229,9 @@ static bool grow_held(struct exchange *x, size_t need)
 {
     struct arena fresh;
     size_t cap = size_min(HELD_MAX_BYTES, need * 2);
-    arena_init(&fresh, &x->worker->blocks, (size_t)2 * HELD_MAX_BYTES);
+    bool is_small = cap <= HELD_USUAL_BYTES; /* then one block of the smallest class */
+    arena_init(&fresh, &x->worker->blocks,
+               is_small ? ARENA_BLOCK_BYTES : (size_t)2 * HELD_MAX_BYTES);
     char *bigger = arena_alloc(&fresh, cap);
     if (!bigger) {
         return false;

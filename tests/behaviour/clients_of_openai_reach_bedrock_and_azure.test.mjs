@@ -128,7 +128,7 @@ describe("clients of OpenAI's dialect reach Bedrock", () => {
         const gatherOrNot = async (r) => (r.choices ? r : gather(r));
         await fails({ status: 400 }, 400);
         await fails({ status: 403 }, 502);
-        await fails({ status: 500 }, 502);
+        await fails({ status: 500 }, 500);
         await fails({ error_at: 2 }, null, { stream: true });
         await fails({ tokens: 8, close_at: "c3" }, null, { stream: true });
         await sim.reset();
