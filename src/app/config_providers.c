@@ -267,8 +267,8 @@ static COLD bool is_signing_key(struct slice key)
     struct slice rest = slice_from(key, id + 1);
     size_t secret = slice_find(rest, ':');
     bool is_word = id == key.len;
-    return is_word || (id > 0 && secret > 0 && secret <= SIGV4_SECRET_MAX_BYTES &&
-                       secret + 1 != rest.len);
+    return is_word ||
+           (id > 0 && secret > 0 && secret <= SIGV4_SECRET_MAX_BYTES && secret + 1 != rest.len);
 }
 
 static void check_signing_keys(struct config_build *b, const struct provider_draft *d)
