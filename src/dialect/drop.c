@@ -2,6 +2,8 @@
 #include "dialect/stream.h"
 #include "wire/spans.h"
 
+#include <assert.h>
+
 enum { DROPPED_MAX_BYTES = 4096 }; /* a peer may name as many as its body holds */
 
 static bool has_name(struct slice list, struct slice name)
@@ -18,6 +20,7 @@ static bool has_name(struct slice list, struct slice name)
 
 void drop_name(struct text *list, struct slice name)
 {
+    assert(list->len == 0 || list->ptr);
     if (list->len > DROPPED_MAX_BYTES) {
         name = SLICE("...");
     }

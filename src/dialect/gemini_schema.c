@@ -2,8 +2,6 @@
 #include "dialect/gemini.h"
 #include "dialect/write.h"
 
-#include <ctype.h>
-
 enum { DEPTH_MAX = 32, REFERENCES_MAX = 256 };
 
 struct walk {
@@ -27,13 +25,21 @@ static void add_key(struct walk *w, struct slice name)
     text_add_char(t, ':');
 }
 
+/* ASCII only; what is no letter becomes '_'. */
+static char cased(char c, bool is_upper)
+{
+    char lower = (char)(c | 0x20);
+    if (lower < 'a' || lower > 'z') {
+        return '_';
+    }
+    return (char)(is_upper ? lower & ~0x20 : lower);
+}
+
 static void add_cased(struct text *t, struct slice word, bool is_upper)
 {
     text_add_char(t, '"');
     for (size_t i = 0; i < word.len; i++) {
-        int c = (unsigned char)word.ptr[i];
-        c = !isalpha(c) ? '_' : is_upper ? toupper(c) : tolower(c);
-        text_add_char(t, (char)c);
+        text_add_char(t, cased(word.ptr[i], is_upper));
     }
     text_add_char(t, '"');
 }
