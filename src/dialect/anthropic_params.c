@@ -241,16 +241,6 @@ static void add_tool(struct anthropic_writer *w, const struct chat_tool *tool)
     TEXT_ADD(t, "}");
 }
 
-static bool is_allowed(const struct chat_request *r, struct slice name)
-{
-    for (size_t i = 0; i < r->allowed_tool_count; i++) {
-        if (slice_eq(r->allowed_tools[i], name)) {
-            return true;
-        }
-    }
-    return !r->allowed_tools;
-}
-
 static size_t add_given_tools(struct anthropic_writer *w)
 {
     const struct chat_request *r = w->r;
@@ -259,7 +249,7 @@ static size_t add_given_tools(struct anthropic_writer *w)
         const struct chat_tool *tool = &r->tools[i];
         if (tool->raw.len && !slice_eq(tool->provider, ANTHROPIC_NAME)) {
             drop_name(&w->dropped, tool->name.len ? tool->name : SLICE("tools"));
-        } else if (is_allowed(r, tool->name)) {
+        } else if (write_allows_tool(r, tool->name)) {
             add_tool(w, tool);
             sent++;
         }

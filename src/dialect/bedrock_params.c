@@ -225,16 +225,6 @@ static void add_tool(struct bedrock_writer *w, const struct chat_tool *tool)
     bedrock_add_marker(w, tool->cache_marker);
 }
 
-static bool is_allowed(const struct chat_request *r, struct slice name)
-{
-    for (size_t i = 0; i < r->allowed_tool_count; i++) {
-        if (slice_eq(r->allowed_tools[i], name)) {
-            return true;
-        }
-    }
-    return !r->allowed_tools;
-}
-
 static size_t add_given_tools(struct bedrock_writer *w)
 {
     const struct chat_request *r = w->r;
@@ -243,7 +233,7 @@ static size_t add_given_tools(struct bedrock_writer *w)
         const struct chat_tool *tool = &r->tools[i];
         if (tool->raw.len) { /* hosted elsewhere, or free text */
             drop_name(&w->dropped, tool->name.len ? tool->name : SLICE("tools"));
-        } else if (is_allowed(r, tool->name)) {
+        } else if (write_allows_tool(r, tool->name)) {
             add_tool(w, tool);
             sent++;
         }

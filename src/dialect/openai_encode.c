@@ -436,16 +436,6 @@ static void add_message(struct encoder *e, const struct chat_message *m)
     TEXT_ADD(&e->t, "}");
 }
 
-static bool is_allowed(const struct chat_request *r, struct slice name)
-{
-    for (size_t i = 0; i < r->allowed_tool_count; i++) {
-        if (slice_eq(r->allowed_tools[i], name)) {
-            return true;
-        }
-    }
-    return !r->allowed_tools;
-}
-
 static bool is_foreign_tool(const struct chat_tool *tool)
 {
     return tool->raw.len && tool->provider.len && !slice_eq(tool->provider, SLICE("openai"));
@@ -502,7 +492,7 @@ static void add_tools(struct encoder *e, const struct chat_request *r)
     for (size_t i = 0; i < r->tool_count; i++) {
         if (is_foreign_tool(&r->tools[i])) {
             drop_name(&e->dropped, r->tools[i].name.len ? r->tools[i].name : SLICE("tools"));
-        } else if (is_allowed(r, r->tools[i].name)) {
+        } else if (write_allows_tool(r, r->tools[i].name)) {
             if (sent++ == 0) {
                 text_add_json_key(t, "tools");
                 TEXT_ADD(t, "[");

@@ -10,11 +10,6 @@ enum {
     CHOICE_INDEX_MAX = 63
 };
 
-static inline bool is_key(struct slice key, const char *name)
-{
-    return memcmp(key.ptr, name, key.len) == 0;
-}
-
 /* What a member of a delta or message holds: text that was written, or more members that may. */
 enum content { CONTENT_OTHER, CONTENT_TEXT, CONTENT_NESTED, CONTENT_BOTH };
 
@@ -80,14 +75,13 @@ static HOT void look_choice_member(struct peek *k, struct slice key, struct choi
 {
     char first = peek_byte(k);
     bool is_plain;
-    if (first == '{' &&
-        ((key.len == 5 && is_key(key, "delta")) || (key.len == 7 && is_key(key, "message")))) {
+    if (first == '{' && (slice_eq(key, SLICE("delta")) || slice_eq(key, SLICE("message")))) {
         out->output_bytes += content_bytes(k, 1);
-    } else if (first == '"' && key.len == 4 && is_key(key, "text")) {
+    } else if (first == '"' && slice_eq(key, SLICE("text"))) {
         out->output_bytes += (int64_t)peek_string(k, &is_plain).len;
-    } else if (first == '"' && key.len == 13 && is_key(key, "finish_reason")) {
+    } else if (first == '"' && slice_eq(key, SLICE("finish_reason"))) {
         choice->finish = openai_finish(peek_string(k, &is_plain));
-    } else if (key.len == 5 && is_key(key, "index")) {
+    } else if (slice_eq(key, SLICE("index"))) {
         choice->index = peek_count(k, CHOICE_INDEX_MAX);
     } else {
         (void)peek_pass(k);
@@ -158,7 +152,7 @@ static struct slice groq_usage(struct peek *k)
     struct slice usage = SLICE_NONE;
     for (bool more = peek_enter(k); more; more = peek_more(k)) {
         struct slice key = peek_key(k);
-        bool is_it = key.len == 5 && is_key(key, "usage") && peek_byte(k) == '{';
+        bool is_it = slice_eq(key, SLICE("usage")) && peek_byte(k) == '{';
         struct slice value = peek_pass(k);
         usage = is_it ? value : usage;
     }
@@ -181,8 +175,7 @@ struct top {
 /* Members that carry something of their own in chunks without choices. */
 static bool is_own_matter(struct slice key)
 {
-    return (key.len == 10 && is_key(key, "moderation")) ||
-           (key.len == 21 && is_key(key, "prompt_filter_results"));
+    return slice_eq(key, SLICE("moderation")) || slice_eq(key, SLICE("prompt_filter_results"));
 }
 
 /* Choices come before usage: those of a whole answer are passed, for usage may make them needless.
@@ -202,18 +195,18 @@ static HOT void look_member(struct top *top, const char *start, struct slice key
     struct peek *k = &top->k;
     char first = peek_byte(k);
     bool is_plain;
-    if (key.len == 7 && is_key(key, "choices")) {
+    if (slice_eq(key, SLICE("choices"))) {
         look_list(top, out);
-    } else if (key.len == 5 && is_key(key, "usage")) {
+    } else if (slice_eq(key, SLICE("usage"))) {
         top->usage = (struct member){start, peek_pass(k)};
-    } else if (key.len == 5 && is_key(key, "error")) {
+    } else if (slice_eq(key, SLICE("error"))) {
         top->error = peek_pass(k);
-    } else if (key.len == 5 && is_key(key, "model") && first == '"') {
+    } else if (slice_eq(key, SLICE("model")) && first == '"') {
         struct slice model = peek_string(k, &is_plain);
         out->model = is_plain ? model : out->model;
-    } else if (key.len == 6 && is_key(key, "object") && first == '"') {
+    } else if (slice_eq(key, SLICE("object")) && first == '"') {
         top->has_error_flag = slice_eq(peek_string(k, &is_plain), SLICE("error")); /* old vLLM */
-    } else if (key.len == 6 && is_key(key, "x_groq") && first == '{') {
+    } else if (slice_eq(key, SLICE("x_groq")) && first == '{') {
         top->groq = groq_usage(k);
     } else {
         bool is_own = is_own_matter(key);

@@ -12,23 +12,17 @@ struct raw_usage {
     bool has_prompt, has_completion, has_total;
 };
 
-static inline bool is_key(struct slice key, const char *name, size_t len)
-{
-    return key.len == len && memcmp(key.ptr, name, len) == 0;
-}
-#define KEY_IS(key, lit) is_key((key), (lit), sizeof(lit) - 1)
-
 /* Members of prompt_tokens_details and completion_tokens_details; their names do not overlap. */
 static void read_details(struct peek *k, struct raw_usage *out)
 {
     for (bool more = peek_enter(k); more; more = peek_more(k)) {
         struct slice key = peek_key(k);
         int64_t count = peek_count(k, TOKENS_TOLD_MAX);
-        if (KEY_IS(key, "cached_tokens")) {
+        if (slice_eq(key, SLICE("cached_tokens"))) {
             out->cached = i64_max(out->cached, count);
-        } else if (KEY_IS(key, "reasoning_tokens")) {
+        } else if (slice_eq(key, SLICE("reasoning_tokens"))) {
             out->reasoning = count;
-        } else if (KEY_IS(key, "cache_write_tokens")) {
+        } else if (slice_eq(key, SLICE("cache_write_tokens"))) {
             out->written = count;
         }
     }
@@ -39,9 +33,10 @@ static void read_details(struct peek *k, struct raw_usage *out)
 static HOT void read_usage_member(struct peek *k, struct slice key, struct raw_usage *out)
 {
     char first = peek_byte(k);
-    if (first == '{' &&
-        (KEY_IS(key, "prompt_tokens_details") || KEY_IS(key, "completion_tokens_details") ||
-         KEY_IS(key, "input_tokens_details") || KEY_IS(key, "output_tokens_details"))) {
+    if (first == '{' && (slice_eq(key, SLICE("prompt_tokens_details")) ||
+                         slice_eq(key, SLICE("completion_tokens_details")) ||
+                         slice_eq(key, SLICE("input_tokens_details")) ||
+                         slice_eq(key, SLICE("output_tokens_details")))) {
         read_details(k, out);
         return;
     }
@@ -49,16 +44,16 @@ static HOT void read_usage_member(struct peek *k, struct slice key, struct raw_u
     if (first != '-' && (first < '0' || first > '9')) {
         return;
     }
-    if (KEY_IS(key, "prompt_tokens") || KEY_IS(key, "input_tokens")) {
+    if (slice_eq(key, SLICE("prompt_tokens")) || slice_eq(key, SLICE("input_tokens"))) {
         out->prompt = i64_max(out->prompt, count);
         out->has_prompt = true;
-    } else if (KEY_IS(key, "completion_tokens") || KEY_IS(key, "output_tokens")) {
+    } else if (slice_eq(key, SLICE("completion_tokens")) || slice_eq(key, SLICE("output_tokens"))) {
         out->completion = i64_max(out->completion, count);
         out->has_completion = true;
-    } else if (KEY_IS(key, "total_tokens")) {
+    } else if (slice_eq(key, SLICE("total_tokens"))) {
         out->total = count;
         out->has_total = true;
-    } else if (KEY_IS(key, "prompt_cache_hit_tokens")) {
+    } else if (slice_eq(key, SLICE("prompt_cache_hit_tokens"))) {
         out->cached = i64_max(out->cached, count);
     }
 }

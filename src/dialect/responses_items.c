@@ -29,40 +29,14 @@ struct slice responses_member_text(struct responses_decoder *d, yyjson_val *obj,
     return text;
 }
 
-static bool is_among(struct slice name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (slice_eq(name, slice_str(names[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct slice responses_extras(struct responses_decoder *d, yyjson_val *obj,
                               const char *const *names, size_t count)
 {
-    struct text t = text_growing(d->arena);
-    size_t i, max;
-    yyjson_val *key, *v;
-    yyjson_obj_foreach(obj, i, max, key, v)
-    {
-        struct slice name = json_string(key);
-        if (yyjson_is_null(v) || is_among(name, names, count)) {
-            continue;
-        }
-        text_add_char(&t, t.len ? ',' : '{');
-        text_add_json_string(&t, name);
-        text_add_char(&t, ':');
-        json_add(&t, d->arena, v);
-    }
-    if (t.len) {
-        text_add_char(&t, '}');
-    }
-    if (t.is_full) {
+    struct slice extras;
+    if (!json_other_members(d->arena, obj, names, count, &extras)) {
         d->failed = E_NOMEM;
     }
-    return text_slice(&t);
+    return extras;
 }
 
 static void take_extras(struct responses_decoder *d, yyjson_val *v, struct chat_part *out,

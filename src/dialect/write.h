@@ -2,7 +2,19 @@
 #ifndef DIALECT_WRITE_H
 #define DIALECT_WRITE_H
 
+#include "chat/chat.h"
 #include "core/text.h"
+
+/* Whether tool_choice leaves the tool in: all of them, or those that allowed_tools names. */
+static inline bool write_allows_tool(const struct chat_request *r, struct slice name)
+{
+    for (size_t i = 0; i < r->allowed_tool_count; i++) {
+        if (slice_eq(r->allowed_tools[i], name)) {
+            return true;
+        }
+    }
+    return !r->allowed_tools;
+}
 
 static inline void write_string(struct text *t, const char *name, struct slice value)
 {

@@ -266,13 +266,18 @@ static bool hold(struct exchange *x, const struct slice *parts, size_t n)
     return true;
 }
 
+static void drop_gathered(struct worker *w)
+{
+    w->gather_count = 0;
+    w->copy_len = 0;
+}
+
 /* Sends what one read of the provider's answer brought, in one write. */
 static void flush_gather(struct exchange *x)
 {
     struct worker *w = x->worker;
     size_t n = w->gather_count;
-    w->gather_count = 0;
-    w->copy_len = 0;
+    drop_gathered(w);
     if (n == 0) {
         return;
     }
@@ -289,17 +294,10 @@ static void flush_unguarded(struct exchange *x)
 {
     struct worker *w = x->worker;
     if (is_guarded(x) && hold(x, w->gather, w->gather_count)) {
-        w->gather_count = 0;
-        w->copy_len = 0;
+        drop_gathered(w);
         return;
     }
     flush_gather(x);
-}
-
-static void drop_gathered(struct worker *w)
-{
-    w->gather_count = 0;
-    w->copy_len = 0;
 }
 
 /* Bytes inside the read buffer are sent from there; others are copied, because the decoder may use

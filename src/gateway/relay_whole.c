@@ -74,6 +74,15 @@ static enum err own_events(struct exchange *x, const struct chat_response *r,
     return t.is_full ? E_NOMEM : OK;
 }
 
+/* A body of the client's dialect, as events where a stream was asked for. */
+static enum err in_asked_form(struct exchange *x, struct slice body, struct slice *out)
+{
+    *out = body;
+    return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
+                                                     x->ask.wants_usage, out)
+                            : OK;
+}
+
 /* A whole answer as the client wants it: a body of its dialect, or the events of one. */
 static enum err encode_whole(struct exchange *x, const struct chat_response *r,
                              const struct own_extras *extras, struct slice *out)
@@ -82,22 +91,14 @@ static enum err encode_whole(struct exchange *x, const struct chat_response *r,
         return own_events(x, r, extras, out);
     }
     enum err e = x->client->encode_response(x->arena, r, extras, out);
-    return e || !x->ask.is_stream ? e
-                                  : dialect_body_to_events(x->arena, x->client, x->route->op, *out,
-                                                           x->ask.wants_usage, out);
+    return e ? e : in_asked_form(x, *out, out);
 }
 
 /* The client's body of the provider's whole answer; as events where a stream was asked for. */
 static enum err render_whole(struct exchange *x, struct slice body, const struct own_extras *extras,
                              struct slice *out)
 {
-    *out = body;
-    if (x->decoded) {
-        return encode_whole(x, x->decoded, extras, out);
-    }
-    return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
-                                                     x->ask.wants_usage, out)
-                            : OK;
+    return x->decoded ? encode_whole(x, x->decoded, extras, out) : in_asked_form(x, body, out);
 }
 
 void relay_whole(struct exchange *x)
@@ -140,10 +141,7 @@ static enum err convert_entry(struct exchange *x, const struct cache_entry *entr
         return e;
     }
     if (dialect_is_same(x->client, stored)) {
-        *out = body;
-        return x->ask.is_stream ? dialect_body_to_events(x->arena, stored, x->route->op, body,
-                                                         x->ask.wants_usage, out)
-                                : OK;
+        return in_asked_form(x, body, out);
     }
     struct chat_response *r = NULL;
     e = relay_decode(x, body, stored, &r);

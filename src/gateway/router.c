@@ -15,7 +15,7 @@ enum {
     {                                                              \
         path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT, RAW_NONE \
     }
-/* In which dialect a list is told depends on the head: handler.c. */
+/* In which dialect a list is told depends on the head: models.c. */
 #define MODELS(path)                                                                       \
     {                                                                                      \
         path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, RAW_NONE \
@@ -101,8 +101,10 @@ static bool matches_star(struct slice pattern, size_t star, struct slice path,
     if (path.len <= front.len + back.len || !slice_starts(path, front) || !slice_ends(path, back)) {
         return false;
     }
-    *out_segment = slice_of(path.ptr + front.len, path.len - front.len - back.len);
-    return slice_find(*out_segment, '/') == out_segment->len;
+    struct slice segment = slice_of(path.ptr + front.len, path.len - front.len - back.len);
+    bool is_one = slice_find(segment, '/') == segment.len;
+    *out_segment = is_one ? segment : SLICE_NONE;
+    return is_one;
 }
 
 static bool matches(const struct api_route *route, struct slice path, struct slice api_prefix,
@@ -135,7 +137,6 @@ const struct api_route *router_find(struct slice path, struct slice api_prefix, 
 {
     *out_rest = SLICE_NONE;
     for (size_t i = 0; i < api_route_count; i++) {
-        *out_rest = SLICE_NONE;
         if ((api_routes[i].roles & roles) && matches(&api_routes[i], path, api_prefix, out_rest)) {
             return &api_routes[i];
         }

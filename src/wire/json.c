@@ -111,3 +111,41 @@ void json_add(struct text *t, struct arena *scratch, yyjson_val *v)
         t->is_full = true;
     }
 }
+
+static bool is_among(struct slice name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (slice_eq(name, slice_str(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool json_other_members(struct arena *a, yyjson_val *obj, const char *const *names, size_t count,
+                        struct slice *out)
+{
+    struct text t = text_growing(a);
+    size_t i, max;
+    yyjson_val *key, *v;
+    *out = SLICE_NONE;
+    if (yyjson_obj_size(obj) == 0) {
+        return true; /* the walk below takes no NULL */
+    }
+    yyjson_obj_foreach(obj, i, max, key, v)
+    {
+        struct slice name = json_string(key);
+        if (yyjson_is_null(v) || is_among(name, names, count)) {
+            continue;
+        }
+        text_add_char(&t, t.len ? ',' : '{');
+        text_add_json_string(&t, name);
+        text_add_char(&t, ':');
+        json_add(&t, a, v);
+    }
+    if (t.len) {
+        text_add_char(&t, '}');
+    }
+    *out = text_slice(&t);
+    return !t.is_full;
+}

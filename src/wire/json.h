@@ -36,6 +36,11 @@ bool json_is_true(yyjson_val *v);
 /* NULL or JSON null. */
 bool json_is_none(yyjson_val *v);
 
+/* The members of obj whose names are not among these and that are not null, as an object; empty
+ * where there are none, also when obj is NULL. False: no memory. */
+MUST_USE bool json_other_members(struct arena *a, yyjson_val *obj, const char *const *names,
+                                 size_t count, struct slice *out) __attribute__((nonnull(1, 5)));
+
 /* The value as compact JSON text in the arena; ptr NULL when memory ends. */
 struct slice json_text(struct arena *a, yyjson_val *v) __attribute__((nonnull(1)));
 /* Appends the value as compact JSON; scratch holds a copy meanwhile. */
