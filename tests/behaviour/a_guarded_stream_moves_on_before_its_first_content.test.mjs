@@ -8,7 +8,7 @@ import { scope, sse, startGateway, startSim } from "../support/harness.mjs";
 const config = (a, b, guard) => `
 routing: {guard_streams: ${guard}}
 providers:
-  first: {dialect: openai, base_url: "${a.base}", passes_unknown: true, timeout: {first_byte: 400ms}}
+  first: {dialect: openai, base_url: "${a.base}", passes_unknown: true, timeout: {first_byte: 400ms, idle: 2s}}
   second: {dialect: openai, base_url: "${b.base}", passes_unknown: true}
 models:
   "m*":
