@@ -57,6 +57,7 @@ const struct dialect dialect_anthropic = {
     .render_fault = anthropic_render_fault,
     .render_stream_fault = anthropic_render_stream_fault,
     .keepalive = SLICE_INIT("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
+    .front = &anthropic_front,
     .path = path,
     .render_auth = render_auth,
     .headers = headers,

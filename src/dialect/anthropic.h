@@ -122,6 +122,9 @@ void anthropic_render_stream_fault(const struct fault *f, struct text *out);
 void anthropic_read_fault(struct arena *a, int status, struct slice body,
                           struct upstream_fault *out);
 
+/* anthropic_front.c */
+extern const struct dialect_front anthropic_front;
+
 /* anthropic_store.c */
 enum err anthropic_to_body(struct arena *a, enum chat_operation op, struct slice events,
                            struct slice *out_body);

@@ -88,6 +88,7 @@ const struct dialect dialect_bedrock = {
     .record = RECORD_DIALECT_BEDROCK,
     .path_has_model = true,
     .needs_region = true,
+    .front = &front_openai,
     .path = path,
     .render_auth = render_auth,
     .sign = sign,

@@ -31,6 +31,28 @@ const struct dialect *dialect_choose(const struct dialect *client, enum chat_ope
     return op == CHAT_OP_COUNT_TOKENS && counting ? counting : spoken[0];
 }
 
+const struct dialect *dialect_of_path(struct slice path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+        struct slice begin = providers[i]->front->path;
+        if (begin.len && slice_starts(path, begin)) {
+            return providers[i];
+        }
+    }
+    return NULL;
+}
+
+const struct dialect *dialect_of_head(const struct http_head *head, const struct dialect *otherwise)
+{
+    for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+        struct slice name = providers[i]->front->client_header;
+        if (name.len && http_head_find(head, name).len) {
+            return providers[i];
+        }
+    }
+    return otherwise;
+}
+
 const struct dialect *dialect_of_record(enum record_dialect record)
 {
     for (size_t i = 0; i < ARRAY_LEN(providers); i++) {

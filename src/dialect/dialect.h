@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "dialect/ask.h"
 #include "dialect/fault.h"
+#include "dialect/front.h"
 #include "wire/http1.h"
 
 enum stream_flag {
@@ -56,6 +57,7 @@ struct dialect {
     /* The event that ends a stream gone wrong after the first byte. */
     void (*render_stream_fault)(const struct fault *f, struct text *out);
     struct slice keepalive; /* event of a stream that says nothing; empty: a comment will do */
+    const struct dialect_front *front;
 
     /* --- provider side --- */
     /* Path below the base, e.g. "/chat/completions"; empty: there is no such operation. */

@@ -240,6 +240,7 @@ const struct dialect dialect_gemini = {
     .render_count = render_count,
     .render_fault = gemini_render_fault,
     .render_stream_fault = gemini_render_stream_fault,
+    .front = &front_openai,
     .path = path,
     .render_auth = render_auth,
     .encode_request = gemini_encode_request,

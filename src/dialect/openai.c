@@ -43,6 +43,7 @@ const struct dialect dialect_openai = {
     .encode_response = openai_encode_response,
     .render_fault = openai_render_fault,
     .render_stream_fault = openai_render_stream_fault,
+    .front = &front_openai,
     .path = path,
     .render_auth = render_auth,
     .encode_request = openai_encode_request,

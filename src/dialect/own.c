@@ -341,5 +341,6 @@ const struct dialect dialect_own = {
     .encode_response = encode_response,
     .render_fault = render_fault,
     .render_stream_fault = render_stream_fault,
+    .front = &front_openai,
     .events = &events,
 };

@@ -51,6 +51,7 @@ const struct dialect dialect_responses = {
     .render_count = render_count,
     .render_fault = openai_render_fault,
     .render_stream_fault = responses_render_stream_fault,
+    .front = &front_openai,
     .path = path,
     .render_auth = render_auth,
     .encode_request = responses_encode_request,

@@ -76,12 +76,11 @@ void door_fail(struct door *d, int status, const char *format, ...)
  */
 
 /* Unknown paths answer in the dialect that a client of that path would speak. */
-static const struct dialect *dialect_of_path(const struct gateway_conf *conf, struct slice path)
+static const struct dialect *dialect_at(const struct gateway_conf *conf, struct slice path)
 {
     bool is_own = slice_starts(path, conf->api_prefix) || slice_starts(path, SLICE("/health"));
-    return is_own                                      ? &dialect_own
-           : slice_starts(path, SLICE("/v1/messages")) ? &dialect_anthropic
-                                                       : &dialect_openai;
+    const struct dialect *d = is_own ? &dialect_own : dialect_of_path(path);
+    return d ? d : &dialect_openai;
 }
 
 static void refuse_head(struct worker *w, struct http_conn *c, struct http_request *rq,
@@ -97,7 +96,7 @@ static void refuse_head(struct worker *w, struct http_conn *c, struct http_reque
     int status = 0;
     struct fault named = *f;
     named.request_id = slice_of(d->id_text, ID_TEXT_BYTES);
-    dialect_of_path(d->conf, rq->head.path)->render_fault(&named, &status, &body, &headers);
+    dialect_at(d->conf, rq->head.path)->render_fault(&named, &status, &body, &headers);
     if (route) {
         TEXT_ADD(&headers, "allow: ");
         router_allow(route, &headers);
@@ -265,28 +264,26 @@ static void on_done(void *ctx, struct http_conn *c, struct http_request *rq)
     }
 }
 
+/* What listen says itself has a status and a text only. */
+static enum fault_kind fault_kind_of(int status)
+{
+    switch (status) {
+    case 413: return FAULT_TOO_LARGE;
+    case 503: return FAULT_OVERLOADED;
+    default: return status >= 500 ? FAULT_INTERNAL : FAULT_BAD_REQUEST;
+    }
+}
+
 static void on_fault(void *ctx, int status, const char *text, struct http_request *rq,
                      struct text *out)
 {
     struct worker_port *port = ctx;
     const struct gateway_conf *conf = versions_current(&port->worker->versions);
-    const struct dialect *d =
-        rq && rq->head.path.len ? dialect_of_path(conf, rq->head.path) : &dialect_openai;
-    if (d == &dialect_own) {
-        TEXT_ADD(out, "{\"detail\":");
-        text_add_json_string(out, slice_str(text));
-        TEXT_ADD(out, "}");
-        return;
-    }
-    struct slice type = status >= 500 && d == &dialect_anthropic ? SLICE("api_error")
-                        : status >= 500                          ? SLICE("server_error")
-                                                                 : SLICE("invalid_request_error");
-    text_add(out, d == &dialect_anthropic ? SLICE("{\"type\":\"error\",\"error\":{\"type\":\"")
-                                          : SLICE("{\"error\":{\"type\":\""));
-    text_add(out, type);
-    TEXT_ADD(out, "\",\"message\":");
-    text_add_json_string(out, slice_str(text));
-    text_add(out, d == &dialect_anthropic ? SLICE("}}") : SLICE(",\"param\":null,\"code\":null}}"));
+    const struct fault f = {
+        .kind = fault_kind_of(status), .status = status, .message = slice_str(text)};
+    char room[64];
+    struct text headers = text_in(room, sizeof(room)); /* these kinds have none */
+    dialect_at(conf, rq ? rq->head.path : SLICE_NONE)->render_fault(&f, &status, out, &headers);
 }
 
 struct http_handler gateway_handler(struct worker_port *port)

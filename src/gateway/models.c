@@ -1,38 +1,16 @@
-/* GET /v1/models: what the key may use, in the dialect of who asks. */
+/* GET of models: what the key may use, in the dialect of who asks. */
 #include "gateway/handler.h"
+#include "gateway/pipeline.h"
 #include "gateway/reply.h"
 
 struct model_list {
     struct exchange *x;
+    const struct dialect_front *front;
     struct text out;
     struct slice wanted; /* empty: all */
     struct slice first, last;
     size_t count;
 };
-
-static void add_openai(struct model_list *l, struct slice model, struct slice owner)
-{
-    TEXT_ADD(&l->out, "{\"id\":");
-    text_add_json_string(&l->out, model);
-    TEXT_ADD(&l->out, ",\"object\":\"model\",\"created\":");
-    text_add_i64(&l->out, l->x->worker->gateway->started_unix_ns / NS_PER_S);
-    TEXT_ADD(&l->out, ",\"owned_by\":");
-    text_add_json_string(&l->out, owner);
-    TEXT_ADD(&l->out, "}");
-}
-
-/* Nobody's launch dates are known here: the process's start stands for them. */
-static void add_anthropic(struct model_list *l, struct slice model)
-{
-    char time[CLOCK_RFC3339_BYTES + 1];
-    TEXT_ADD(&l->out, "{\"type\":\"model\",\"id\":");
-    text_add_json_string(&l->out, model);
-    TEXT_ADD(&l->out, ",\"display_name\":");
-    text_add_json_string(&l->out, model);
-    TEXT_ADD(&l->out, ",\"created_at\":\"");
-    text_add(&l->out, slice_of(time, clock_rfc3339(l->x->worker->gateway->started_unix_ns, time)));
-    TEXT_ADD(&l->out, "\"}");
-}
 
 static void add_model(void *ctx, struct slice model, struct slice owner)
 {
@@ -49,50 +27,11 @@ static void add_model(void *ctx, struct slice model, struct slice owner)
         l->first = model;
     }
     l->last = model;
-    if (l->x->client == &dialect_anthropic) {
-        add_anthropic(l, model);
-    } else {
-        add_openai(l, model, owner);
-    }
-}
-
-/* Anthropic's lists are paged; ours is one page. */
-static void end_list(struct model_list *l)
-{
-    if (l->x->client != &dialect_anthropic) {
-        TEXT_ADD(&l->out, "]}");
-        return;
-    }
-    TEXT_ADD(&l->out, "],\"has_more\":false,\"first_id\":");
-    if (l->count) {
-        text_add_json_string(&l->out, l->first);
-    } else {
-        TEXT_ADD(&l->out, "null");
-    }
-    TEXT_ADD(&l->out, ",\"last_id\":");
-    if (l->count) {
-        text_add_json_string(&l->out, l->last);
-    } else {
-        TEXT_ADD(&l->out, "null");
-    }
-    TEXT_ADD(&l->out, "}");
-}
-
-static bool authenticate(struct exchange *x)
-{
-    struct slice credential = auth_credential(&x->rq->head, x->conf->api_key_header);
-    enum auth_verdict v = auth_check(x->worker->gateway->directory, credential, x->started_unix_ns,
-                                     x->arena, &x->who);
-    if (v != AUTH_OK) {
-        exchange_fail(
-            x,
-            v == AUTH_MISSING
-                ? &(struct fault){.kind = FAULT_AUTH_MISSING, .message = SLICE("API key missing")}
-                : &(struct fault){.kind = FAULT_AUTH_INVALID, .message = SLICE("Invalid API key")},
-            RECORD_ERROR);
-        return false;
-    }
-    return true;
+    l->front->render_model(
+        &(struct dialect_model){.name = model,
+                                .owner = owner,
+                                .created_unix_ns = l->x->worker->gateway->started_unix_ns},
+        &l->out);
 }
 
 static void refuse(struct exchange *x, enum fault_kind kind, struct slice message)
@@ -101,13 +40,20 @@ static void refuse(struct exchange *x, enum fault_kind kind, struct slice messag
                   RECORD_ERROR);
 }
 
+static void reply(struct exchange *x, struct slice body)
+{
+    char room[REPLY_HEADERS_MAX_BYTES];
+    struct text headers = text_in(room, sizeof(room));
+    x->state = EXCHANGE_REPLYING;
+    reply_headers(x, SLICE("application/json"), &headers);
+    http_conn_reply(x->conn, 200, text_slice(&headers), &body, 1);
+}
+
 void models_reply(struct exchange *x, struct slice id)
 {
-    struct model_list l = {.x = x, .out = text_growing(x->arena)};
-    if (http_head_get(&x->rq->head, FIELD_ANTHROPIC_VERSION).len) {
-        x->client = &dialect_anthropic;
-    }
-    if (!authenticate(x)) {
+    x->client = dialect_of_head(&x->rq->head, x->client);
+    struct model_list l = {.x = x, .front = x->client->front, .out = text_growing(x->arena)};
+    if (!stage_authenticate(x)) {
         return;
     }
     l.wanted = http_percent_decode(x->arena, id);
@@ -115,16 +61,11 @@ void models_reply(struct exchange *x, struct slice id)
         refuse(x, FAULT_MODEL_NOT_FOUND, SLICE("The model name is not valid."));
         return;
     }
-    if (!id.len) {
-        text_add(&l.out, x->client == &dialect_anthropic
-                             ? SLICE("{\"data\":[")
-                             : SLICE("{\"object\":\"list\",\"data\":["));
-    }
+    text_add(&l.out, id.len ? SLICE_NONE : l.front->models_open);
     route_models(x->conf->routes, add_model, &l);
     if (!id.len) {
-        end_list(&l);
-    }
-    if (id.len && l.count == 0) {
+        l.front->close_models(l.first, l.last, &l.out);
+    } else if (l.count == 0) {
         refuse(x, FAULT_MODEL_NOT_FOUND,
                arena_printf(x->arena, "The model `%.*s` does not exist or this key may not use it.",
                             SLICE_ARG(slice_head(l.wanted, 200))));
@@ -134,10 +75,5 @@ void models_reply(struct exchange *x, struct slice id)
         refuse(x, FAULT_OVERLOADED, SLICE("The list is too large."));
         return;
     }
-    char room[REPLY_HEADERS_MAX_BYTES];
-    struct text headers = text_in(room, sizeof(room));
-    struct slice body = text_slice(&l.out);
-    x->state = EXCHANGE_REPLYING;
-    reply_headers(x, SLICE("application/json"), &headers);
-    http_conn_reply(x->conn, 200, text_slice(&headers), &body, 1);
+    reply(x, text_slice(&l.out));
 }

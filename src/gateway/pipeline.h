@@ -25,6 +25,9 @@ void pipeline_run(struct exchange *x);
 /* The stage that waited is done: goes on with the next one. */
 void pipeline_resume(struct exchange *x);
 
+/* Who asks, by the head alone: fills x->who. False: refused, and the request has its answer. */
+MUST_USE bool stage_authenticate(struct exchange *x);
+
 enum stage_result auth_stage(struct exchange *x);
 enum stage_result parse_stage(struct exchange *x);
 enum stage_result resolve_stage(struct exchange *x);

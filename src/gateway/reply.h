@@ -9,12 +9,8 @@ enum { REPLY_HEADERS_MAX_BYTES = 2048 };
 /* Content-Type and all x- headers of design section 4, for the state the exchange is in. Never
  * fails: what does not fit is left out. */
 void reply_headers(struct exchange *x, struct slice content_type, struct text *out);
-/* x-ratelimit-* in OpenAI's format. */
-void reply_rate_headers(const struct limit_remaining *r, struct text *out);
 /* Access-Control-* for a request with an allowed Origin. */
 void reply_cors_headers(const struct gateway_conf *conf, const struct http_head *head,
                         struct text *out);
-/* Go's duration format: "120ms", "1s", "6m0s". */
-void reply_go_duration(int64_t ns, struct text *out);
 
 #endif

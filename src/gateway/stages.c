@@ -27,22 +27,32 @@ static enum stage_result refuse(struct exchange *x, const struct fault *f,
 
 /* --- auth: the head alone --------------------------------------------------------------------- */
 
+bool stage_authenticate(struct exchange *x)
+{
+    struct slice credential = auth_credential(&x->rq->head, x->conf->api_key_header);
+    x->action = "checking the key";
+    switch (auth_check(x->worker->gateway->directory, credential, x->started_unix_ns, x->arena,
+                       &x->who)) {
+    case AUTH_OK: return true;
+    case AUTH_MISSING:
+        (void)refuse(
+            x, &(struct fault){.kind = FAULT_AUTH_MISSING, .message = SLICE("API key missing")},
+            RECORD_ERROR);
+        return false;
+    case AUTH_INVALID:
+        (void)refuse(
+            x, &(struct fault){.kind = FAULT_AUTH_INVALID, .message = SLICE("Invalid API key")},
+            RECORD_ERROR);
+        return false;
+    }
+    return false;
+}
+
 enum stage_result auth_stage(struct exchange *x)
 {
     const struct http_head *head = &x->rq->head;
-    x->action = "checking the key";
-    struct slice credential = auth_credential(head, x->conf->api_key_header);
-    switch (auth_check(x->worker->gateway->directory, credential, x->started_unix_ns, x->arena,
-                       &x->who)) {
-    case AUTH_OK: break;
-    case AUTH_MISSING:
-        return refuse(
-            x, &(struct fault){.kind = FAULT_AUTH_MISSING, .message = SLICE("API key missing")},
-            RECORD_ERROR);
-    case AUTH_INVALID:
-        return refuse(
-            x, &(struct fault){.kind = FAULT_AUTH_INVALID, .message = SLICE("Invalid API key")},
-            RECORD_ERROR);
+    if (!stage_authenticate(x)) {
+        return STAGE_REPLY;
     }
     x->is_known = true;
 

@@ -188,6 +188,33 @@ describe("slow and broken clients do no harm", () => {
         t.diagnostic(`${cases.length} cases`);
     });
 
+    test("what is refused so is told in the words of the path's clients", async (t) => {
+        const long = `a: ${"b".repeat(70000)}\r\n\r\n`;
+        const told = async (path, headers, status) => {
+            const client = await open(t);
+            void client.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nX-API-Key: ${key}\r\n${headers}`);
+            const text = await client.readAll();
+            assert.equal(Number(text.slice(9, 12)), status, text.slice(0, 200));
+            return JSON.parse(text.slice(text.indexOf("\r\n\r\n")));
+        };
+        for (const [headers, status, openai, anthropic] of [
+            [long, 431, ["invalid_request_error", null], "invalid_request_error"],
+            ["Content-Length: 10\r\n\r\n{", 408, ["invalid_request_error", null], "invalid_request_error"],
+            ["Transfer-Encoding: chunked\r\n\r\n3000000\r\n{", 413, ["invalid_request_error", "request_too_large"], "request_too_large"],
+        ]) {
+            const own = await told("/api/v1/completions", headers, status);
+            const { error } = await told("/v1/chat/completions", headers, status);
+            const message = await told("/v1/messages", headers, status);
+            if (status === 431) { // the head is not known: it could be anybody's
+                assert.ok(own.error && message.error, JSON.stringify([own, message]));
+                continue;
+            }
+            assert.equal(typeof own.detail, "string");
+            assert.deepEqual([error.type, error.code, error.param, error.message], [...openai, null, own.detail]);
+            assert.deepEqual(message, { type: "error", error: { type: anthropic, message: own.detail }, request_id: null });
+        }
+    });
+
     test("a body without an end, or larger than is taken, is a 413", async (t) => {
         const whole = rawRequest(key, question());
         const sized = await open(t);
