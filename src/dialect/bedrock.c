@@ -4,6 +4,7 @@
 #include "dialect/bedrock.h"
 
 #include "core/sigv4.h"
+#include "dialect/openai.h"
 
 static struct slice path(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream)
@@ -88,6 +89,9 @@ const struct dialect dialect_bedrock = {
     .record = RECORD_DIALECT_BEDROCK,
     .path_has_model = true,
     .needs_region = true,
+    /* Its clients come by /passthrough/ only, and go by the status. */
+    .render_fault = openai_render_fault,
+    .render_stream_fault = openai_render_stream_fault,
     .front = &front_openai,
     .path = path,
     .render_auth = render_auth,

@@ -49,6 +49,13 @@ async function gather(stream) {
 }
 
 describe("clients of OpenAI's dialect reach Bedrock", () => {
+    test("what fails below /passthrough/ of it is an error like others", async (t) => {
+        const { gateway, key } = await world(t, () => '{dialect: bedrock, region: eu-west-1, base_url: "http://127.0.0.1:9", keys: ["AKID:secret/+"]}');
+        const r = await fetch(`${gateway.origin}/passthrough/cloud/model/m/converse`, { method: "POST", headers: { "x-api-key": key, "content-type": "application/json" }, body: "{}" });
+        assert.equal(r.status, 502);
+        assert.match((await r.json()).error.message, /connection/);
+    });
+
     test("whole and streamed, each request signed; the model is in the path", async (t) => {
         const { sim, gateway, client, chat } = await world(t, bedrock(["AKID:secret/+"]), signed);
         const { data: r, response } = await client.chat.completions.create({ model: "m", messages, max_tokens: 50, temperature: 0.5, stop: ["x"] }).withResponse();

@@ -143,6 +143,27 @@ static void paths_and_heads_tell_whose_they_are(void **state)
     assert_ptr_equal(dialect_of_head(&without, &dialect_openai), &dialect_openai);
 }
 
+/* Below /passthrough/ the provider's dialect is the client's. */
+static void every_dialect_can_refuse(void **state)
+{
+    (void)state;
+    const struct dialect *const all[] = {&dialect_openai, &dialect_responses, &dialect_anthropic,
+                                         &dialect_gemini, &dialect_bedrock,   &dialect_own};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        char body_room[2048], head_room[64];
+        struct text body = text_in(body_room, sizeof(body_room));
+        struct text headers = text_in(head_room, sizeof(head_room));
+        int status = 0;
+        all[i]->render_fault(&(struct fault){.kind = FAULT_RATE_LIMITED}, &status, &body, &headers);
+        assert_int_equal(status, 429);
+        assert_true(body.len > 0 && !body.is_full);
+        body.len = 0;
+        all[i]->render_stream_fault(&(struct fault){.kind = FAULT_UPSTREAM}, &body);
+        assert_true(body.len > 0 && !body.is_full);
+        assert_non_null(all[i]->front);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +173,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_left_out_whole),
         cmocka_unit_test(a_list_of_models_is_in_the_form_of_its_dialect),
         cmocka_unit_test(paths_and_heads_tell_whose_they_are),
+        cmocka_unit_test(every_dialect_can_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
