@@ -55,6 +55,11 @@ void arena_reset(struct arena *a);
 void arena_deinit(struct arena *a);
 void arena_deinit_cleanup(struct arena *a);
 
+/* What the block in use still holds: so much costs no further block. */
+static inline size_t arena_left(const struct arena *a)
+{
+    return (size_t)(a->end - a->at);
+}
 /* NULL when the cap or the heap says no. size 0 gives a valid pointer. */
 MUST_USE void *arena_alloc(struct arena *a, size_t size) NONNULL;
 MUST_USE void *arena_zalloc(struct arena *a, size_t size) NONNULL;

@@ -22,6 +22,15 @@
 
 enum { SCRATCH_PER_EVENT_BYTE = 16, SCRATCH_LEAST_BYTES = 65536 };
 
+/* What only two dialects need: most streams pass as they are, and thousands of them wait at once.
+ */
+struct translation {
+    struct text text; /* of choice 0 */
+    struct stream_encoder encoder;
+    struct stream_decoder decoder;
+    struct gather gather; /* the whole answer, where options.gathers */
+};
+
 struct dialect_stream {
     struct stream_options o;
     struct arena *arena;     /* the exchange's */
@@ -34,12 +43,9 @@ struct dialect_stream {
     struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
     struct slice run; /* events that pass, side by side in `in`, not yet sent */
     unsigned run_flags;
-    uint64_t seen, finished; /* choices, as in struct event_look */
-    struct text text;        /* translation: text of choice 0 */
-    struct stream_encoder encoder;
-    struct stream_decoder decoder;
-    struct gather gather; /* translation: the whole answer, where options.gathers */
-    struct text held;     /* same dialect, without a terminal event: what stands for one */
+    uint64_t seen, finished;         /* choices, as in struct event_look */
+    struct translation *translation; /* NULL: the same dialect */
+    struct text held; /* same dialect, without a terminal event: what stands for one */
     unsigned held_flags;
     stream_bytes_fn on_bytes; /* options.is_array: the gateway's, behind send_element() */
     void *ctx;
@@ -355,9 +361,9 @@ static enum err on_chunk(void *ctx, const struct chat_chunk *given)
         s->outcome->is_complete = true;
     }
     if (s->o.gathers) {
-        gather_add(&s->gather, chunk);
+        gather_add(&s->translation->gather, chunk);
     }
-    return s->o.client->events->encode(&s->encoder, chunk);
+    return s->o.client->events->encode(&s->translation->encoder, chunk);
 }
 
 static enum err translate_data(struct dialect_stream *s, struct slice name, struct slice data)
@@ -375,8 +381,8 @@ static enum err translate_data(struct dialect_stream *s, struct slice name, stru
         const struct chat_chunk chunk = {.kind = CHAT_CHUNK_ERROR, .text = s->outcome->error};
         err = on_chunk(s, &chunk);
     } else if (!err) {
-        err = s->o.provider->events->decode(&s->decoder, data);
-        s->decoder.is_first = false;
+        err = s->o.provider->events->decode(&s->translation->decoder, data);
+        s->translation->decoder.is_first = false;
     }
     arena_reset(&s->scratch);
     return err;
@@ -471,21 +477,27 @@ bool dialect_is_stream_type(const struct dialect *provider, struct slice content
 static bool begin_translation(struct dialect_stream *s)
 {
     const struct dialect_events *from = s->o.provider->events, *to = s->o.client->events;
-    s->gather.arena = s->arena;
-    s->encoder = (struct stream_encoder){.options = &s->o,
-                                         .text = &s->text,
+    struct translation *t = ARENA_NEW(s->arena, struct translation);
+    if (!t) {
+        return false;
+    }
+    t->text = text_growing(s->arena);
+    t->gather.arena = s->arena;
+    t->encoder = (struct stream_encoder){.options = &s->o,
+                                         .text = &t->text,
                                          .scratch = &s->scratch,
                                          .arena = s->arena,
                                          .outcome = s->outcome,
                                          .state = arena_zalloc(s->arena, to->encoder_bytes)};
-    s->decoder = (struct stream_decoder){.scratch = &s->scratch,
+    t->decoder = (struct stream_decoder){.scratch = &s->scratch,
                                          .arena = s->arena,
                                          .outcome = s->outcome,
                                          .state = arena_zalloc(s->arena, from->decoder_bytes),
                                          .is_first = true,
                                          .on_chunk = on_chunk,
                                          .ctx = s};
-    return s->encoder.state && s->decoder.state;
+    s->translation = t;
+    return t->encoder.state && t->decoder.state;
 }
 
 enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
@@ -508,7 +520,6 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
     s->o = *o;
     s->arena = a;
     s->outcome = outcome;
-    s->text = text_growing(a);
     s->held = text_growing(a);
     s->on_bytes = o->on_bytes;
     s->ctx = o->ctx;
@@ -564,7 +575,7 @@ enum err dialect_stream_end(struct dialect_stream *s)
     }
     struct chat_chunk chunk = {.kind = CHAT_CHUNK_END};
     const struct dialect_events *from = s->o.provider->events;
-    e = from->decode_end ? from->decode_end(&s->decoder) : OK;
+    e = from->decode_end ? from->decode_end(&s->translation->decoder) : OK;
     e = e ? e : on_chunk(s, &chunk);
     arena_reset(&s->scratch);
     return e;
@@ -572,11 +583,10 @@ enum err dialect_stream_end(struct dialect_stream *s)
 
 struct slice dialect_stream_text(const struct dialect_stream *s)
 {
-    return text_slice(&s->text);
+    return s->translation ? text_slice(&s->translation->text) : SLICE_NONE;
 }
 
 const struct chat_response *dialect_stream_answer(struct dialect_stream *s)
 {
-    bool is_gathering = s->o.gathers && !dialect_is_same(s->o.client, s->o.provider);
-    return is_gathering ? gather_answer(&s->gather) : NULL;
+    return s->o.gathers && s->translation ? gather_answer(&s->translation->gather) : NULL;
 }

@@ -51,7 +51,6 @@ void exchange_end(struct exchange *x)
     cache_entry_unref(x->hit);
     x->hit = NULL;
     arena_deinit(&x->answer_arena);
-    arena_deinit(&x->held_arena);
     x->state = EXCHANGE_ENDED;
     list_remove(&x->link);
     w->live_count--;

@@ -145,9 +145,8 @@ struct exchange {
     struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
     struct outcome outcome;
     struct dialect_stream *stream;
-    char *held; /* a guarded stream's bytes before its first content; in held_arena */
+    char *held; /* a guarded stream's bytes before its first content; */
     size_t held_len, held_cap;
-    struct arena held_arena;       /* given back when they are out: streams are long */
     struct loop_timer token_timer; /* first content is due */
     int64_t first_byte_ns;         /* monotonic; 0: none yet */
     int64_t last_event_ns;

@@ -14,7 +14,6 @@ enum {
     ANSWER_TRUSTED_BYTES = 64 * 1024,
     PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
     HELD_MAX_BYTES = 16 * 1024, /* events before the first content are few and small */
-    HELD_USUAL_BYTES = 1536
 };
 
 /* --- answer bytes ------------------------------------------------------------------------------
@@ -122,6 +121,14 @@ static COLD void cut_stream(struct exchange *x, struct slice why)
 /* --- stream bytes ------------------------------------------------------------------------------
  */
 
+/* Frees what only a retry would need. */
+static void drop_request_body(struct exchange *x)
+{
+    if (x->attempt && attempt_was_sent(x->attempt)) {
+        http_request_drop_body(x->rq);
+    }
+}
+
 static void on_keepalive(struct loop_timer *timer);
 
 static void arm_keepalive(struct exchange *x, int64_t from_ns)
@@ -173,15 +180,11 @@ static void send_gathered(struct exchange *x, const struct slice *parts, size_t 
 /* What the guard has kept goes first. */
 static void send_held(struct exchange *x)
 {
-    if (x->held_cap == 0) {
-        return;
-    }
     struct slice held = slice_of(x->held, x->held_len);
     x->held_len = x->held_cap = 0;
     if (held.len) {
-        send_gathered(x, &held, 1);
+        send_gathered(x, &held, 1); /* what the kernel does not take is copied */
     }
-    arena_deinit(&x->held_arena); /* what the kernel did not take was copied */
 }
 
 static void on_keepalive(struct loop_timer *timer)
@@ -192,6 +195,7 @@ static void on_keepalive(struct loop_timer *timer)
         if (x->state == EXCHANGE_STAGES) { /* a word commits the status */
             begin_stream_reply(x);
             send_held(x);
+            drop_request_body(x);
         }
         struct slice word =
             x->client->keepalive.len ? x->client->keepalive : SLICE(": keep-alive\n\n");
@@ -201,14 +205,6 @@ static void on_keepalive(struct loop_timer *timer)
         }
     }
     arm_keepalive(x, x->last_event_ns);
-}
-
-/* Frees what only a retry would need. */
-static void drop_request_body(struct exchange *x)
-{
-    if (x->attempt && attempt_was_sent(x->attempt)) {
-        http_request_drop_body(x->rq);
-    }
 }
 
 /* A stream is guarded till its first content: nothing of it has gone out, so another target may
@@ -227,20 +223,15 @@ static bool has_begun(const struct exchange *x)
 
 static bool grow_held(struct exchange *x, size_t need)
 {
-    struct arena fresh;
-    size_t cap = size_min(HELD_MAX_BYTES, need * 2);
-    bool is_small = cap <= HELD_USUAL_BYTES; /* then one block of the smallest class */
-    arena_init(&fresh, &x->worker->blocks,
-               is_small ? ARENA_BLOCK_BYTES : (size_t)2 * HELD_MAX_BYTES);
-    char *bigger = arena_alloc(&fresh, cap);
+    size_t cap = x->held_cap ? size_min(HELD_MAX_BYTES, need * 2) : need;
+    bool is_room = cap <= arena_left(x->arena);
+    char *bigger = arena_alloc(is_room ? x->arena : &x->rq->body_arena, cap);
     if (!bigger) {
         return false;
     }
     if (x->held_len) {
         memcpy(bigger, x->held, x->held_len);
     }
-    arena_deinit(&x->held_arena);
-    x->held_arena = fresh;
     x->held = bigger;
     x->held_cap = cap;
     return true;
@@ -283,9 +274,9 @@ static void flush_gather(struct exchange *x)
     }
     if (x->state == EXCHANGE_STAGES) {
         begin_stream_reply(x);
+        send_held(x);
         drop_request_body(x);
     }
-    send_held(x);
     send_gathered(x, w->gather, n);
 }
 

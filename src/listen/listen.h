@@ -55,9 +55,9 @@ struct listen_conf {
 struct http_request {
     struct arena arena; /* head, body, exchange */
     struct http_head head;
-    struct slice body;        /* whole, after on_body; in body_arena */
-    struct arena body_arena;  /* http_request_drop_body() frees it early (live streams) */
-    int64_t started_ns;       /* head complete */
+    struct slice body;       /* whole, after on_body; in body_arena, or in arena when it is small */
+    struct arena body_arena; /* http_request_drop_body() frees it early (live streams) */
+    int64_t started_ns;      /* head complete */
     struct arena extra_arena; /* the handler's, freed with the request; zeroed: none */
     bool is_kept;             /* http_request_keep() was called in on_gone */
     void *exchange;           /* the handler's; NULL at on_head */

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-enum { BODY_FIRST_BYTES = 16384 };
+enum { BODY_FIRST_BYTES = 16384, SMALL_BODY_BYTES = 1024 };
 
 struct http1_parser *parser_take(struct listener *l)
 {
@@ -45,6 +45,21 @@ struct request_box *request_box_new(struct listener *l)
     box->rq.arena = arena; /* moved: from here on the arena lies in its own first block */
     arena_init(&box->rq.body_arena, l->pool, l->conf.request_arena_max_bytes);
     return box;
+}
+
+/* A small body goes where its request is: every waiting request would hold a block more for it. */
+static bool place_small_body(struct request_box *box)
+{
+    struct http_request *rq = &box->rq;
+    int64_t promised = rq->head.content_length;
+    if (box->body_cap || promised <= 0 || promised > SMALL_BODY_BYTES ||
+        (size_t)promised > arena_left(&rq->arena)) {
+        return false;
+    }
+    box->body_room = arena_alloc(&rq->arena, (size_t)promised);
+    box->body_cap = box->body_room ? (size_t)promised : 0;
+    rq->body.ptr = box->body_room;
+    return box->body_room != NULL;
 }
 
 /* What was promised is not believed beyond BODY_FIRST_BYTES: room doubles as bytes arrive. The old
@@ -93,7 +108,7 @@ enum err request_add_body(struct listener *l, struct request_box *box, struct sl
     if (!size_add(rq->body.len, body.len, &needed)) {
         return E_NOMEM;
     }
-    if (needed > box->body_cap) {
+    if (needed > box->body_cap && !place_small_body(box)) {
         enum err e = grow_body(l, box, needed);
         if (e != OK) {
             return e;

@@ -64,7 +64,7 @@ void attempt_fail(struct attempt *a, enum err e, const char *action)
 
 void attempt_note(struct attempt *a, struct slice detail)
 {
-    a->detail = arena_dup(a->request.arena, slice_head(detail, DETAIL_MAX_BYTES));
+    a->detail = arena_dup(a->arena, slice_head(detail, DETAIL_MAX_BYTES));
 }
 
 /* ---- time ---- */
@@ -144,8 +144,8 @@ static void on_read_failed(struct attempt *a)
 
 static void advance(struct attempt *a, size_t len)
 {
-    while (a->part_at < a->request.part_count) {
-        size_t left = a->request.parts[a->part_at].len - a->part_offset;
+    while (a->part_at < a->part_count) {
+        size_t left = a->parts[a->part_at].len - a->part_offset;
         if (len < left) {
             a->part_offset += len;
             return;
@@ -161,8 +161,8 @@ static int gather(const struct attempt *a, struct iovec *out_parts)
 {
     int n = 0;
     size_t offset = a->part_offset;
-    for (size_t i = a->part_at; i < a->request.part_count; i++, offset = 0) {
-        struct slice left = slice_from(a->request.parts[i], offset);
+    for (size_t i = a->part_at; i < a->part_count; i++, offset = 0) {
+        struct slice left = slice_from(a->parts[i], offset);
         if (left.len) {
             memcpy(&out_parts[n].iov_base, &left.ptr, sizeof(left.ptr)); /* no const in there */
             out_parts[n++].iov_len = left.len;
@@ -191,19 +191,20 @@ static HOT void send_parts(struct attempt *a)
             advance(a, len);
             a->phase_since_ns = loop_now_ns(a->u->loop);
         }
-        a->is_sent = a->part_at == a->request.part_count;
+        a->is_sent = a->part_at == a->part_count;
     }
     if (a->is_sent && a->state == ATTEMPT_SEND) {
         a->state = ATTEMPT_HEAD;
-        attempt_phase(a, a->request.timeouts.first_byte_ns);
+        attempt_phase(a, a->timeouts.first_byte_ns);
     }
 }
 
 void attempt_connected(struct attempt *a)
 {
+    dial_stop(a);
     a->state = ATTEMPT_SEND;
-    attempt_phase(a, a->request.timeouts.first_byte_ns); /* renewed by each piece that goes out */
-    bool waits = loop_is_busy(a->u->loop);               /* for the turn's other writes */
+    attempt_phase(a, a->timeouts.first_byte_ns); /* renewed by each piece that goes out */
+    bool waits = loop_is_busy(a->u->loop);       /* for the turn's other writes */
     if (!waits) {
         send_parts(a);
     }
@@ -270,7 +271,7 @@ static bool on_head(struct attempt *a, const struct conn *conn)
         return true;
     }
     a->state = ATTEMPT_BODY;
-    attempt_phase(a, a->request.timeouts.between_chunks_ns);
+    attempt_phase(a, a->timeouts.between_chunks_ns);
     a->handler->on_head(a->ctx, &a->parser.head);
     return conn->attempt == a;
 }
@@ -282,8 +283,8 @@ static bool on_message_end(struct attempt *a, bool is_all_consumed)
         finish(a, is_all_consumed);
         return false;
     }
-    http1_restart(&a->parser, a->request.arena); /* after an interim answer */
-    if (a->request.is_head_method) {
+    http1_restart(&a->parser, a->arena); /* after an interim answer */
+    if (a->is_head_method) {
         http1_expect_no_body(&a->parser);
     }
     return true;
@@ -332,7 +333,7 @@ static HOT void read_answer(struct attempt *a, struct conn *conn)
 {
     struct stream *s = &conn->stream;
     struct room room = {a->u->buffer,
-                        a->request.limits.body_max_bytes ? READ_BUFFER_BYTES : STREAM_READ_BYTES};
+                        a->parser.limits.body_max_bytes ? READ_BUFFER_BYTES : STREAM_READ_BYTES};
     for (int i = 0; s->is_readable && !a->is_paused; i++) {
         size_t len = 0;
         if (i == READS_PER_TURN) {
@@ -377,12 +378,18 @@ HOT void attempt_on_ready(struct conn *conn)
 
 static struct attempt *make(struct upstream *u, const struct attempt_request *request)
 {
-    struct attempt *a = ARENA_NEW(request->arena, struct attempt);
+    size_t parts_bytes = request->part_count * sizeof(request->parts[0]);
+    struct attempt *a = arena_alloc(request->arena, sizeof(*a) + parts_bytes);
     if (!a) {
         return NULL;
     }
-    a->u = u;
-    a->request = *request;
+    *a = (struct attempt){.u = u,
+                          .dest = request->dest,
+                          .timeouts = request->timeouts,
+                          .arena = request->arena,
+                          .is_head_method = request->is_head_method,
+                          .part_count = request->part_count};
+    memcpy(a->parts, request->parts, parts_bytes);
     http1_init(&a->parser, true, request->arena, &request->limits);
     if (request->is_head_method) {
         http1_expect_no_body(&a->parser);

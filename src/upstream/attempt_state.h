@@ -20,8 +20,10 @@ enum attempt_state {
     ATTEMPT_DONE
 };
 
-/* What only a new connection needs; in the arena. */
+/* What only a new connection needs, in memory of its own: streams are long, and it goes when the
+ * connection stands. */
 struct dial {
+    struct arena arena;      /* holds this and nothing else */
     struct dns_query *query; /* NULL: answered */
     struct dns_answer answer;
     size_t next;                            /* address to try next */
@@ -37,7 +39,10 @@ struct dial {
 struct attempt {
     struct list link; /* u->attempts */
     struct upstream *u;
-    struct attempt_request request; /* copied; what it points to is borrowed */
+    const struct upstream_dest *dest;
+    struct attempt_timeouts timeouts;
+    struct arena *arena; /* the caller's */
+    bool is_head_method;
     const struct attempt_handler *handler;
     void *ctx;
     enum attempt_state state;
@@ -64,6 +69,8 @@ struct attempt {
     const char *failure_action;
     struct slice detail;
     struct http1_parser parser;
+    size_t part_count;
+    struct slice parts[]; /* of attempt_request: borrowed bytes */
 };
 
 /* The connection of a running attempt had an edge. */

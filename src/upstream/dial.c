@@ -19,7 +19,7 @@ static const char shaking_hands[] = "TLS handshake";
 
 static bool has_proxy(const struct attempt *a)
 {
-    return a->request.dest->proxy_host.len > 0;
+    return a->dest->proxy_host.len > 0;
 }
 
 static void note_errno(struct attempt *a, int error)
@@ -41,7 +41,7 @@ static enum err find_tls(struct attempt *a, struct tls_client **out_client)
         }
         u->owns_tls = true;
     }
-    return tls_clients_find(u->tls, a->request.dest->ca_file, out_client);
+    return tls_clients_find(u->tls, a->dest->ca_file, out_client);
 }
 
 static void shake_hands(struct attempt *a)
@@ -64,7 +64,7 @@ static void start_tls(struct attempt *a)
     struct tls_client *client = NULL;
     enum err e = find_tls(a, &client);
     if (e == OK) {
-        e = tls_session_new(client, s->watch.fd, a->request.dest->host, &s->tls);
+        e = tls_session_new(client, s->watch.fd, a->dest->host, &s->tls);
     }
     a->state = ATTEMPT_HANDSHAKE;
     if (e != OK) {
@@ -79,8 +79,8 @@ static void start_tls(struct attempt *a)
 
 static bool render_connect(struct attempt *a)
 {
-    const struct upstream_dest *dest = a->request.dest;
-    struct text t = text_growing(a->request.arena);
+    const struct upstream_dest *dest = a->dest;
+    struct text t = text_growing(a->arena);
     bool is_v6 = slice_find(dest->host, ':') < dest->host.len;
     struct slice open = is_v6 ? SLICE("[") : SLICE_NONE, close = is_v6 ? SLICE("]") : SLICE_NONE;
     for (int i = 0; i < 2; i++) {
@@ -144,7 +144,7 @@ static bool take_proxy_answer(struct attempt *a, struct slice in)
             break;
         case HTTP1_BODY: break;
         case HTTP1_END: /* of an interim answer */
-            http1_restart(p, a->request.arena);
+            http1_restart(p, a->arena);
             http1_expect_no_body(p);
             break;
         case HTTP1_ERROR:
@@ -200,7 +200,7 @@ static void start_tunnel(struct attempt *a)
         attempt_fail(a, E_NOMEM, tunnelling);
         return;
     }
-    http1_init(&a->dial->parser, true, a->request.arena, &limits);
+    http1_init(&a->dial->parser, true, a->arena, &limits);
     http1_expect_no_body(&a->dial->parser);
     go_on_tunnelling(a);
 }
@@ -285,7 +285,7 @@ static void on_winner(struct attempt *a, struct conn *conn)
     leave_race(a->dial, conn);
     stop_race(a);
     a->conn = conn;
-    if (!a->request.dest->is_tls) {
+    if (!a->dest->is_tls) {
         attempt_connected(a);
     } else if (has_proxy(a)) {
         start_tunnel(a);
@@ -320,7 +320,7 @@ static void on_addresses(void *ctx, enum err e, const struct dns_answer *answer)
     struct attempt *a = ctx;
     a->dial->query = NULL;
     if (e != OK) {
-        attempt_note(a, has_proxy(a) ? a->request.dest->proxy_host : a->request.dest->host);
+        attempt_note(a, has_proxy(a) ? a->dest->proxy_host : a->dest->host);
         attempt_fail(a, e, resolving);
         return;
     }
@@ -329,18 +329,29 @@ static void on_addresses(void *ctx, enum err e, const struct dns_answer *answer)
     try_next(a);
 }
 
+static bool dial_new(struct attempt *a)
+{
+    struct arena arena;
+    arena_init(&arena, a->arena->pool, ARENA_BLOCK_BYTES);
+    struct dial *d = ARENA_NEW(&arena, struct dial);
+    if (d) {
+        d->arena = arena; /* moved: it lies in its own block */
+    }
+    a->dial = d;
+    return d != NULL;
+}
+
 void dial_start(struct attempt *a)
 {
-    const struct upstream_dest *dest = a->request.dest;
+    const struct upstream_dest *dest = a->dest;
     bool is_proxied = has_proxy(a);
     struct dns_query *query = NULL;
     a->state = ATTEMPT_RESOLVE;
-    a->dial = ARENA_NEW(a->request.arena, struct dial);
-    if (!a->dial) {
+    if (!dial_new(a)) {
         attempt_fail(a, E_NOMEM, connecting);
         return;
     }
-    attempt_phase(a, a->request.timeouts.connect_ns);
+    attempt_phase(a, a->timeouts.connect_ns);
     enum err e = dns_lookup(a->u->dns, is_proxied ? dest->proxy_host : dest->host,
                             is_proxied ? dest->proxy_port : dest->port, on_addresses, a, &query);
     if (e != OK) {
@@ -369,5 +380,7 @@ void dial_stop(struct attempt *a)
     if (a->dial) {
         dns_cancel(TAKE(a->dial->query));
         stop_race(a);
+        struct arena arena = TAKE(a->dial)->arena; /* moved out of the memory that it frees */
+        arena_deinit(&arena);
     }
 }
