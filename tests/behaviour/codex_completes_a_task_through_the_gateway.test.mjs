@@ -134,10 +134,10 @@ models:
             }
             const where = `tenant_id = '${tenant.tenant_id}'`;
             await eventually(async () => (await gateway.sql(`SELECT count(*) AS n FROM requests WHERE ${where}`))[0].n >= requests.length, "a row for each call");
-            const rows = await gateway.sql(`SELECT status, provider, model, asked_model, estimated, is_stream, total_tokens, cost_nusd FROM requests WHERE ${where}`);
+            const rows = await gateway.sql(`SELECT status, dialect, provider, model, asked_model, estimated, is_stream, total_tokens, cost_nusd FROM requests WHERE ${where}`);
             assert.equal(rows.length, requests.length, JSON.stringify(rows));
             for (const row of rows) {
-                assert.deepEqual([row.status, row.provider, row.model, row.asked_model, row.estimated, row.is_stream], ["success", provider, served, model, 0, 1]);
+                assert.deepEqual([row.status, row.dialect, row.provider, row.model, row.asked_model, row.estimated, row.is_stream], ["success", "responses", provider, served, model, 0, 1]);
                 assert.ok(row.total_tokens > 0 && row.cost_nusd > 0, JSON.stringify(row));
             }
         });
