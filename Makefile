@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: all ranks deps run test unit behaviour compatibility check format tidy layers docs asan tsan fuzz bench clean help
+.PHONY: all ranks deps agents run test unit behaviour compatibility check format tidy layers docs asan tsan fuzz bench clean help
 JOBS := $(shell nproc)
 T ?=
 SECONDS_EACH ?= 20
@@ -21,6 +21,7 @@ deps: ## install what building, running and testing need (asks on a terminal)
 	@tools/deps.sh run test
 deps-%:
 	@tools/deps.sh $*
+agents: deps-agents ## install the coding agents that behaviour tests drive (npm, some 700 MB below build/)
 
 run: all ## build and start on 127.0.0.1:8000; without a provider the simulator plays one
 	@tools/run.sh

@@ -125,11 +125,15 @@ static void call_tool(struct reply *r, const struct tool *tool, struct str asked
     } else {
         schema_sample(&json, tool->schema, asked);
     }
-    for (size_t at = 0; at < json.len; at += ARGUMENT_PIECE_BYTES) {
+    for (size_t at = 0; at < json.len;) {
         size_t left = json.len - at;
-        buf_add(&call->arguments.bytes, json.ptr + at,
-                left < ARGUMENT_PIECE_BYTES ? left : ARGUMENT_PIECE_BYTES);
+        size_t piece = left < ARGUMENT_PIECE_BYTES ? left : ARGUMENT_PIECE_BYTES;
+        while (piece < left && ((unsigned char)json.ptr[at + piece] & 0xC0) == 0x80) {
+            piece++; /* a character is never cut: each piece is a JSON string of its own */
+        }
+        buf_add(&call->arguments.bytes, json.ptr + at, piece);
         content_end_piece(&call->arguments);
+        at += piece;
     }
     buf_free(&json);
     r->text_tokens += (int64_t)call->arguments.piece_n;

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Lists and installs what building, running and testing need, on Debian 12, Debian 13 and Ubuntu 24.04.
 #
-#   tools/deps.sh [run|test|check|bench ...]     default: run test
+#   tools/deps.sh [run|test|check|bench|agents ...]     default: run test
 #
+# agents: the coding agents that behaviour tests drive, from npm where its registry answers (tools/agents.sh).
 # Asks on a terminal, goes on without one; without root it prints the exact command and exits 2.
 # Debian 12 lacks llhttp and yyjson: their Debian 13 packages need nothing newer than its libc, so that
 # source is added from the system's own mirror, pinned so low that nothing else is taken from it.
@@ -37,7 +38,8 @@ wanted() {
         test) echo $test_packages ;;
         check) echo $check_packages "$(clang_runtime)" ;;
         bench) echo $bench_packages ;;
-        *) echo "deps: unknown group '$group' (run, test, check, bench)" >&2; exit 2 ;;
+        agents) echo nodejs npm ;;
+        *) echo "deps: unknown group '$group' (run, test, check, bench, agents)" >&2; exit 2 ;;
         esac
     done | tr ' ' '\n' | grep . | sort -u
 }
@@ -65,6 +67,11 @@ say_node_version() {
     }
 }
 
+# Once there is npm.
+add_agents() {
+    case " ${groups[*]} " in *" agents "*) "$(dirname "$0")/agents.sh" --if-reachable ;; esac
+}
+
 # The mirror this system already uses for its release's main component.
 mirror() {
     apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Identifier: Packages' |
@@ -89,6 +96,7 @@ groups=("$@")
 need=$(missing "${groups[@]}" | tr '\n' ' ')
 if [ -z "${need// /}" ]; then
     say_node_version
+    add_agents
     exit 0
 fi
 
@@ -132,3 +140,4 @@ apt-get install -y -qq --no-install-recommends $need >/tmp/llm-gateway-deps.$$ 2
 rm -f /tmp/llm-gateway-deps.$$
 echo "deps: installed"
 say_node_version
+add_agents

@@ -451,6 +451,10 @@ static void set_data(struct config_build *b)
         .path = arena_printf(&conf->arena, "%.*s/llm-gateway.db", SLICE_ARG(conf->data_dir)),
         .is_migrating = number_of(b, CONF_MIGRATE) != 0,
         .query_timeout_ns = number_of(b, CONF_DB_QUERY_TIMEOUT)};
+    conf->pins = (struct pins_conf){
+        .path = arena_printf(&conf->arena, "%.*s/responses.pins", SLICE_ARG(conf->data_dir)),
+        .entries = size_of(b, CONF_RESPONSES_REMEMBERED),
+        .is_mmap = slice_eq(b->values[CONF_JOURNAL_IO].text, SLICE("mmap"))};
     conf->ledger = (struct ledger_conf){
         .data_dir = conf->data_dir,
         .workers = conf->workers,

@@ -4,7 +4,9 @@
 struct names {
     struct slice at[ROUTE_DIALECTS_MAX];
     size_t count;
-    bool is_full; /* more were given */
+    bool is_full;  /* more were given */
+    char what[96]; /* whose: "provider p: dialect" or the variable's name */
+    struct slice where;
 };
 
 static void add_name(struct names *n, struct slice name)
@@ -47,8 +49,12 @@ static void read_names(struct config_build *b, const struct config_dialects *in,
 {
     const struct config_value *local = &b->values[CONF_LOCAL_DIALECT];
     bool is_in_file = !yaml_is_null(in->node);
+    (void)snprintf(out->what, sizeof(out->what), "provider %.*s: dialect", SLICE_ARG(in->provider));
+    out->where = in->where;
     if (slice_eq(in->provider, SLICE("local")) &&
         (!is_in_file || local->origin > CONFIG_FROM_FILE)) {
+        (void)snprintf(out->what, sizeof(out->what), "LOCAL_DIALECT:");
+        out->where = local->where;
         for (size_t i = 0; i < local->item_count; i++) {
             add_name(out, local->items[i]);
         }
@@ -70,25 +76,21 @@ static bool go_together(const struct dialect *one, const struct dialect *other)
            one->path_has_model == other->path_has_model && one->needs_region == other->needs_region;
 }
 
-static void add_dialect(struct config_build *b, const struct config_dialects *in, struct slice name,
+static void add_dialect(struct config_build *b, const struct names *names, struct slice name,
                         struct route_provider *p)
 {
     bool is_wired = !slice_eq(name, SLICE("gemini")); /* its URLs are not routed yet */
     const struct dialect *dialect = is_wired ? dialect_find(name) : NULL;
     if (!dialect) {
-        config_error(b, in->where,
-                     "provider %.*s: dialect %.*s is %s; accepted: openai, responses, anthropic, "
-                     "bedrock",
-                     SLICE_ARG(in->provider), SLICE_ARG(name),
-                     is_wired ? "not known" : "not in this version");
+        config_error(b, names->where,
+                     "%s %.*s is %s; accepted: openai, responses, anthropic, bedrock", names->what,
+                     SLICE_ARG(name), is_wired ? "not known" : "not in this version");
     } else if (route_dialect_index(p, dialect) < p->dialect_count) {
-        config_error(b, in->where, "provider %.*s: dialect %s is given twice",
-                     SLICE_ARG(in->provider), dialect->name);
+        config_error(b, names->where, "%s %s is given twice", names->what, dialect->name);
     } else if (p->dialect_count && !go_together(p->dialects[0], dialect)) {
-        config_error(b, in->where,
-                     "provider %.*s: dialects %s and %s differ in base_url or credential; "
-                     "accepted: a provider for each",
-                     SLICE_ARG(in->provider), p->dialects[0]->name, dialect->name);
+        config_error(b, names->where,
+                     "%s %s and %s differ in base_url or credential; accepted: a provider for each",
+                     names->what, p->dialects[0]->name, dialect->name);
     } else {
         p->dialects[p->dialect_count++] = dialect;
     }
@@ -100,11 +102,10 @@ bool config_set_dialects(struct config_build *b, const struct config_dialects *i
     struct names names = {.count = 0};
     read_names(b, in, &names);
     if (names.is_full) {
-        config_error(b, in->where, "provider %.*s: dialect: accepted: at most %d",
-                     SLICE_ARG(in->provider), ROUTE_DIALECTS_MAX);
+        config_error(b, names.where, "%s at most %d are accepted", names.what, ROUTE_DIALECTS_MAX);
     }
     for (size_t i = 0; i < names.count; i++) {
-        add_dialect(b, in, names.at[i], p);
+        add_dialect(b, &names, names.at[i], p);
     }
     return p->dialect_count > 0 && p->dialect_count == names.count;
 }

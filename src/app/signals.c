@@ -4,14 +4,16 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-/* The one mutable global: a signal handler gets no context. */
+/* The only mutable globals: a signal handler gets no context. */
 static _Atomic(struct ledger *) journal;
+static _Atomic(struct pins *) pinned;
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
     (void)context;
     struct ledger *ledger = atomic_load(&journal);
-    if (!ledger || !ledger_on_sigbus(ledger, info->si_addr)) {
+    if (!ledger_on_sigbus(ledger, info->si_addr) &&
+        !pins_on_sigbus(atomic_load(&pinned), info->si_addr)) {
         (void)signal(number,
                      SIG_DFL); /* not ours: the instruction runs again and ends the process */
     }
@@ -67,4 +69,9 @@ void signals_sleep(int64_t ns)
 void signals_watch_journal(struct ledger *ledger)
 {
     atomic_store(&journal, ledger);
+}
+
+void signals_watch_pins(struct pins *pins)
+{
+    atomic_store(&pinned, pins);
 }

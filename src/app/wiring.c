@@ -50,6 +50,10 @@ static enum err open_data(struct app *app, const struct gateway_conf *conf)
     }
     if (e == OK) {
         signals_watch_journal(g->ledger);
+        e = pins_open(&conf->pins, &g->pins, app->why, sizeof(app->why));
+    }
+    if (e == OK) {
+        signals_watch_pins(g->pins);
     }
     return e;
 }
@@ -250,6 +254,8 @@ static void tear_down(struct app *app)
          i++) { /* jobs came back to their loops until here */
         worker_deinit(&g->workers[i]);
     }
+    signals_watch_pins(NULL);
+    pins_close(g->pins);
     tls_clients_free(g->tls);
     directory_free(g->directory);
     limit_free(g->limit);

@@ -35,8 +35,10 @@ struct chat_ask {
     bool is_uncacheable;       /* store, previous_response_id, ... */
     bool is_pinned; /* it goes on from what one provider keeps: only that one can answer, and in
                        the client's own dialect */
+    struct slice pinned_by; /* the member that names it */
     struct slice pinned_id; /* of the response, conversation or stored prompt that it names; empty:
                                of something else (items, files) */
+    bool is_kept;           /* the provider keeps the answer: a later request may name its id */
     bool is_deferred;       /* the answer, and what it used, is fetched later by its id */
     struct slice user;      /* end-user id, for tags */
     void *spans;            /* the dialect's own: positions of members for forward() */
@@ -132,6 +134,8 @@ struct outcome {
     int64_t output_events;
     struct slice model; /* as the provider names it; arena */
     struct slice error; /* message, arena */
+    struct slice
+        kept_id; /* by which a later request may name the answer; arena; empty: it has none */
 };
 
 #endif

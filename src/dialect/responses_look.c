@@ -13,10 +13,12 @@ enum {
     L_OUTPUT,
     L_INCOMPLETE_DETAILS,
     L_INPUT_TOKENS,
-    L_COUNT
+    L_COUNT,
+    L_ID = L_COUNT, /* of a response alone */
+    L_ALL
 };
 
-static const struct slice names[L_COUNT] = {
+static const struct slice names[L_ALL] = {
     [L_TYPE] = SLICE_INIT("type"),
     [L_RESPONSE] = SLICE_INIT("response"),
     [L_DELTA] = SLICE_INIT("delta"),
@@ -28,21 +30,22 @@ static const struct slice names[L_COUNT] = {
     [L_OUTPUT] = SLICE_INIT("output"),
     [L_INCOMPLETE_DETAILS] = SLICE_INIT("incomplete_details"),
     [L_INPUT_TOKENS] = SLICE_INIT("input_tokens"),
+    [L_ID] = SLICE_INIT("id"),
 };
 
-/* Members of an object by those names; E_SYNTAX: it is none. */
-static HOT enum err find(struct slice text, struct span *out)
+/* Members of an object by the first count of those names; E_SYNTAX: it is none. */
+static HOT enum err find(struct slice text, size_t count, struct span *out)
 {
     struct span_cursor c;
     struct span m;
     enum span_step step;
-    memset(out, 0, L_COUNT * sizeof(*out));
+    memset(out, 0, count * sizeof(*out));
     if (span_skim(&c, text) || !c.is_object) {
         return E_SYNTAX;
     }
     while ((step = span_next(&c, &m)) == SPAN_ITEM) {
         struct slice key = read_key(&m);
-        for (size_t i = 0; i < L_COUNT; i++) {
+        for (size_t i = 0; i < count; i++) {
             if (slice_eq(key, names[i])) {
                 out[i] = m;
                 break;
@@ -97,7 +100,7 @@ static bool look_output(const struct span *output, int64_t *bytes)
         return false;
     }
     while (span_next(&c, &item) == SPAN_ITEM) {
-        if (item.kind == SPAN_OBJECT && find(item.value, at) == OK) {
+        if (item.kind == SPAN_OBJECT && find(item.value, L_COUNT, at) == OK) {
             has_call =
                 has_call || is(&at[L_TYPE], "function_call") || is(&at[L_TYPE], "custom_tool_call");
             if (bytes) {
@@ -115,6 +118,7 @@ static void look_response(const struct span *at, struct event_look *out, int64_t
     struct span_object o;
     bool has_call = look_output(&at[L_OUTPUT], bytes);
     out->model = plain(&at[L_MODEL]);
+    out->id = plain(&at[L_ID]);
     out->usage = at[L_USAGE].kind == SPAN_OBJECT ? at[L_USAGE].value : SLICE_NONE;
     if (at[L_INCOMPLETE_DETAILS].kind == SPAN_OBJECT &&
         spans_scan(at[L_INCOMPLETE_DETAILS].value, &name, 1, &reason, &o)) {
@@ -135,12 +139,12 @@ static bool is_terminal(struct slice type)
 
 HOT enum err responses_look(struct slice name, struct slice data, struct event_look *out)
 {
-    struct span at[L_COUNT], inner[L_COUNT];
+    struct span at[L_COUNT], inner[L_ALL];
     *out = (struct event_look){.finish = CHAT_FINISH_NONE};
     if (slice_eq(data, SLICE("[DONE]"))) {
         return OK; /* some servers end with it, too; here it says nothing */
     }
-    enum err e = find(data, at);
+    enum err e = find(data, L_COUNT, at);
     if (e) {
         return e;
     }
@@ -157,7 +161,7 @@ HOT enum err responses_look(struct slice name, struct slice data, struct event_l
                slice_eq(type, SLICE("response.output_item.added"))) {
         out->output_bytes = said_bytes(at[L_ITEM].value, 0); /* the name of a call */
     }
-    if (at[L_RESPONSE].kind == SPAN_OBJECT && find(at[L_RESPONSE].value, inner) == OK) {
+    if (at[L_RESPONSE].kind == SPAN_OBJECT && find(at[L_RESPONSE].value, L_ALL, inner) == OK) {
         look_response(inner, out, NULL);
     }
     out->is_done = is_terminal(type) && !out->is_error;
@@ -168,9 +172,9 @@ enum err responses_observe(struct arena *a, enum chat_operation op, struct slice
                            struct outcome *out)
 {
     struct event_look look = {.finish = CHAT_FINISH_NONE};
-    struct span at[L_COUNT];
+    struct span at[L_ALL];
     bool wants_detail = out->wants_detail;
-    if (find(slice_trim(body), at)) {
+    if (find(slice_trim(body), L_ALL, at)) {
         return E_SYNTAX;
     }
     *out = (struct outcome){.wants_detail = wants_detail, .is_complete = true};
@@ -194,13 +198,14 @@ enum err responses_observe(struct arena *a, enum chat_operation op, struct slice
         out->error = openai_error_message(a, look.error);
     }
     out->model = arena_dup(a, look.model);
-    return out->model.ptr ? OK : E_NOMEM;
+    out->kept_id = arena_dup(a, look.id);
+    return out->model.ptr && out->kept_id.ptr ? OK : E_NOMEM;
 }
 
 enum err responses_read_count(struct slice body, int64_t *out_input_tokens)
 {
     struct span at[L_COUNT];
-    if (find(slice_trim(body), at) || at[L_INPUT_TOKENS].kind != SPAN_NUMBER) {
+    if (find(slice_trim(body), L_COUNT, at) || at[L_INPUT_TOKENS].kind != SPAN_NUMBER) {
         return E_SYNTAX;
     }
     *out_input_tokens = read_tokens(&at[L_INPUT_TOKENS]);

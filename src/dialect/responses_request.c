@@ -147,10 +147,12 @@ static bool take_id(struct reader *r, const struct span *s)
 static bool read_pins(struct reader *r)
 {
     static const enum responses_member pins[] = {R_PROMPT, R_CONVERSATION, R_PREVIOUS_RESPONSE_ID};
+    r->out->pinned_by = SLICE("background");
     for (size_t i = 0; i < ARRAY_LEN(pins); i++) {
         const struct span *s = &r->m->at[pins[i]];
         if (read_is_given(s)) {
             r->out->is_pinned = true;
+            r->out->pinned_by = member_names[pins[i]].name;
             if (!take_id(r, s)) {
                 return false;
             }
@@ -183,7 +185,11 @@ static void read_bounds(struct reader *r)
     int64_t input = responses_input_bound(&at[R_INPUT], &names_kept);
     bool is_outside =
         r->out->is_pinned || names_kept || tools < 0 || read_is_given(&at[R_CONTEXT_MANAGEMENT]);
-    r->out->is_pinned = r->out->is_pinned || names_kept;
+    if (names_kept && !r->out->is_pinned) {
+        r->out->is_pinned = true;
+        r->out->pinned_by = SLICE("input");
+    }
+    r->out->is_kept = r->out->op == CHAT_OP_CHAT && at[R_STORE].kind != SPAN_FALSE;
     /* Stored unless it is said otherwise: the answer's id is promised to be there later. */
     r->out->is_uncacheable = is_outside || at[R_STORE].kind != SPAN_FALSE;
     r->out->is_deterministic = read_is_zero(&at[R_TEMPERATURE]);

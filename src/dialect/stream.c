@@ -171,6 +171,12 @@ static HOT enum err note(struct dialect_stream *s, const struct event_look *look
             return E_NOMEM;
         }
     }
+    if (look->id.len && !out->kept_id.len) {
+        out->kept_id = arena_dup(s->arena, look->id);
+        if (!out->kept_id.ptr) {
+            return E_NOMEM;
+        }
+    }
     if (look->is_error && !out->is_error) {
         out->is_error = true;
         out->error = s->o.provider->events->read_error(s->arena, look->error);

@@ -12,6 +12,7 @@ struct event_look {
     bool is_error;         /* an error object */
     struct slice error;    /* its message, as JSON text with quotes where it is a string */
     struct slice model;    /* unquoted; only when it has no escape */
+    struct slice id;       /* by which a later request may name the answer; as model */
     struct slice usage;    /* the usage object; empty when absent or null */
     struct slice hideable; /* bytes of data to leave out so that no usage is seen; empty: none */
     bool is_usage_only;    /* nothing else in it */

@@ -1,5 +1,6 @@
 #include "gateway/account.h"
 
+#include "gateway/pin.h"
 #include "gateway/raw.h"
 
 #include <assert.h>
@@ -307,6 +308,7 @@ void account(struct exchange *x, enum record_status status, int http_status)
     settle_usage(x, status);
     x->is_overrun = limit_settle(x->worker->gateway->limit, &x->ticket, x->cost_nusd,
                                  usage_total(&x->outcome.usage));
+    pin_answer(x);
     write_record(x);
     count(x);
 }

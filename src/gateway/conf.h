@@ -12,6 +12,7 @@
 #include "ledger/ledger.h"
 #include "listen/listen.h"
 #include "route/route.h"
+#include "store/pins.h"
 
 struct config_setting; /* app/config.h */
 
@@ -42,6 +43,7 @@ struct gateway_conf {
     struct slice data_dir;
     struct ledger_conf ledger;
     struct store_conf store;
+    struct pins_conf pins;
     int64_t retention_ns; /* RETENTION; 0: requests are kept for ever */
 
     /* limits and cache */

@@ -15,6 +15,7 @@
 #include "gateway/conf.h"
 #include "gateway/version.h"
 #include "limit/limit.h"
+#include "store/pins.h"
 
 enum { WORKER_GATHER_MAX = 64, WORKER_COPY_BYTES = 65536, WORKER_PORTS_MAX = 3 };
 
@@ -75,6 +76,7 @@ struct gateway {
     struct epoch *epoch;
     struct store *store;
     struct ledger *ledger;
+    struct pins *pins; /* which provider keeps an answer */
     struct limit *limit;
     struct directory *directory;
     struct cache *cache;

@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <stdarg.h>
 
+enum { STATUS_UPGRADE_REQUIRED = 426 };
+
 /* --- doors -------------------------------------------------------------------------------------
  */
 
@@ -83,6 +85,20 @@ static const struct dialect *dialect_at(const struct gateway_conf *conf, struct 
     return d ? d : &dialect_openai;
 }
 
+static bool is_websocket(const struct http_head *head)
+{
+    struct slice protocols = http_head_get(head, FIELD_UPGRADE);
+    while (protocols.len) {
+        size_t comma = slice_find(protocols, ',');
+        struct slice name = slice_trim(slice_head(protocols, comma));
+        if (slice_eq_nocase(slice_head(name, slice_find(name, '/')), SLICE("websocket"))) {
+            return true;
+        }
+        protocols = slice_from(protocols, comma + 1);
+    }
+    return false;
+}
+
 static void refuse_head(struct worker *w, struct http_conn *c, struct http_request *rq,
                         const struct fault *f, const struct api_route *route)
 {
@@ -102,7 +118,24 @@ static void refuse_head(struct worker *w, struct http_conn *c, struct http_reque
         router_allow(route, &headers);
         TEXT_ADD(&headers, "\r\n");
     }
+    if (status == STATUS_UPGRADE_REQUIRED) { /* RFC 9110 section 15.5.22: what would be spoken */
+        TEXT_ADD(&headers, "upgrade: HTTP/1.1\r\nconnection: upgrade\r\n");
+    }
     door_reply(d, status, SLICE("application/json"), text_slice(&headers), text_slice(&body));
+}
+
+/* Codex asks for a WebSocket first. A 426 makes it POST at once, a 405 only after five tries. */
+static void refuse_verb(struct worker *w, struct http_conn *c, struct http_request *rq,
+                        const struct api_route *route)
+{
+    struct fault f = {.kind = FAULT_METHOD, .message = SLICE("Method Not Allowed")};
+    if (rq->head.verb == VERB_GET && is_websocket(&rq->head)) {
+        f.status = STATUS_UPGRADE_REQUIRED;
+        f.code = SLICE("websocket_not_supported");
+        f.message = SLICE("WebSockets are not served here: POST the request, and its answer is "
+                          "streamed as server-sent events.");
+    }
+    refuse_head(w, c, rq, &f, route);
 }
 
 static bool is_loop(const struct worker *w, const struct http_head *head)
@@ -180,9 +213,7 @@ static void on_head(void *ctx, struct http_conn *c, struct http_request *rq)
         refuse_head(w, c, rq,
                     &(struct fault){.kind = FAULT_NOT_FOUND, .message = SLICE("Not Found")}, NULL);
     } else if (!(route->verbs & (1u << rq->head.verb))) {
-        refuse_head(w, c, rq,
-                    &(struct fault){.kind = FAULT_METHOD, .message = SLICE("Method Not Allowed")},
-                    route);
+        refuse_verb(w, c, rq, route);
     } else if (route->kind == ROUTE_DOOR) {
         begin_door(w, c, rq, route, rest);
     } else {

@@ -5,6 +5,7 @@
 #include "gateway/cache_key.h"
 #include "gateway/call.h"
 #include "gateway/flight.h"
+#include "gateway/pin.h"
 #include "gateway/raw.h"
 #include "gateway/relay.h"
 #include "gateway/router.h"
@@ -185,6 +186,10 @@ enum stage_result resolve_stage(struct exchange *x)
                : route_resolve(x->conf->routes, x->arena, x->ask.model, &x->plan, &near_names);
     if (e != OK) {
         return refuse_model(x, near_names);
+    }
+    struct fault f = {0};
+    if (x->ask.is_pinned && pin_narrow(x, &f) != OK) {
+        return refuse(x, &f, RECORD_ERROR);
     }
     assert(x->plan.count > 0 && x->plan.count <= ROUTE_CANDIDATES_MAX);
     route_bound(&x->plan, &x->ask, &x->bound);

@@ -43,6 +43,7 @@ struct slice http_status_reason(int status)
     case 417: return SLICE("Expectation Failed");
     case 422: return SLICE("Unprocessable Content");
     case 424: return SLICE("Failed Dependency");
+    case 426: return SLICE("Upgrade Required");
     case 429: return SLICE("Too Many Requests");
     case 431: return SLICE("Request Header Fields Too Large");
     case 499: return SLICE("Client Closed Request");

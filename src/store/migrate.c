@@ -185,33 +185,44 @@ static const char schema_data[] =
     "  client_request_id, error, detail);"
     "CREATE INDEX idx_requests_kind ON requests_data (kind);";
 
+/* The rows as they are read, and the origin's view of them. */
+#define DATA_VIEWS                                                                                \
+    "CREATE VIEW requests_rows AS SELECT d.seq AS seq, " DATA_ID                                  \
+    " AS id, k.tenant_id AS tenant_id, "                                                          \
+    "  k.key_id AS key_id, k.provider AS provider, k.model AS model, "                            \
+    "  coalesce(d.asked_model, k.model) AS asked_model, " DATA_PROMPT " AS prompt_tokens, "       \
+    "  " DATA_COMPLETION " AS completion_tokens, "                                                \
+    "  max(" DATA_PROMPT " + " DATA_COMPLETION ", ifnull(d.total_reported, 0)) AS total_tokens, " \
+    "  d.cost_nusd AS cost_nusd, d.reserved_nusd AS reserved_nusd, "                              \
+    "  ifnull(d.saved_nusd, 0) AS saved_nusd, ifnull(d.cache_read, 0) AS cache_read_tokens, "     \
+    "  ifnull(d.cache_write_5m, 0) AS cache_write_5m_tokens, "                                    \
+    "  ifnull(d.cache_write_1h, 0) AS cache_write_1h_tokens, "                                    \
+    "  ifnull(d.reasoning, 0) AS reasoning_tokens, d.latency_us AS latency_us, "                  \
+    "  d.ttft_us AS ttft_us, k.status AS status, d.error AS error_message, "                      \
+    "  strftime('%Y-%m-%d %H:%M:%S', d.created_us / 1000000, 'unixepoch') "                       \
+    "    || printf('.%06d', d.created_us % 1000000) AS created_at, k.attempts AS attempts, "      \
+    "  k.http_status AS http_status, k.dialect AS dialect, k.is_stream AS is_stream, "            \
+    "  k.estimated AS estimated, k.overrun AS overrun, ifnull(d.count, 1) AS count, "             \
+    "  d.reason AS reason, d.client_request_id AS client_request_id, d.detail AS detail "         \
+    "FROM requests_data d JOIN requests_kinds k ON k.no = d.kind;" VIEW_REQUESTS
+
 static const char schema_data_views[] =
     "DROP VIEW requests; DROP VIEW requests_rows; DROP VIEW requests_fresh_rows;"
-    "DROP TABLE requests_fresh; DROP TABLE requests_indexed;"
-    "CREATE VIEW requests_rows AS SELECT d.seq AS seq, " DATA_ID
-    " AS id, k.tenant_id AS tenant_id, "
-    "  k.key_id AS key_id, k.provider AS provider, k.model AS model, "
-    "  coalesce(d.asked_model, k.model) AS asked_model, " DATA_PROMPT " AS prompt_tokens, "
-    "  " DATA_COMPLETION " AS completion_tokens, "
-    "  max(" DATA_PROMPT " + " DATA_COMPLETION ", ifnull(d.total_reported, 0)) AS total_tokens, "
-    "  d.cost_nusd AS cost_nusd, d.reserved_nusd AS reserved_nusd, "
-    "  ifnull(d.saved_nusd, 0) AS saved_nusd, ifnull(d.cache_read, 0) AS cache_read_tokens, "
-    "  ifnull(d.cache_write_5m, 0) AS cache_write_5m_tokens, "
-    "  ifnull(d.cache_write_1h, 0) AS cache_write_1h_tokens, "
-    "  ifnull(d.reasoning, 0) AS reasoning_tokens, d.latency_us AS latency_us, "
-    "  d.ttft_us AS ttft_us, k.status AS status, d.error AS error_message, "
-    "  strftime('%Y-%m-%d %H:%M:%S', d.created_us / 1000000, 'unixepoch') "
-    "    || printf('.%06d', d.created_us % 1000000) AS created_at, k.attempts AS attempts, "
-    "  k.http_status AS http_status, k.dialect AS dialect, k.is_stream AS is_stream, "
-    "  k.estimated AS estimated, k.overrun AS overrun, ifnull(d.count, 1) AS count, "
-    "  d.reason AS reason, d.client_request_id AS client_request_id, d.detail AS detail "
-    "FROM requests_data d JOIN requests_kinds k ON k.no = d.kind;" VIEW_REQUESTS;
+    "DROP TABLE requests_fresh; DROP TABLE requests_indexed;" DATA_VIEWS;
+
+/* Clients of Responses were told apart from Gemini's by nobody: the names stopped there. */
+static const char schema_dialects[] =
+    "DROP VIEW requests; DROP VIEW requests_rows;"
+    "ALTER TABLE requests_kinds DROP COLUMN dialect;"
+    "ALTER TABLE requests_kinds ADD COLUMN dialect TEXT GENERATED ALWAYS AS ("
+    "  CASE (bits >> 4) & 15 WHEN 0 THEN 'own' WHEN 1 THEN 'openai' WHEN 2 THEN 'anthropic' "
+    "  WHEN 3 THEN 'gemini' WHEN 4 THEN 'responses' WHEN 5 THEN 'bedrock' "
+    "  ELSE 'unknown' END) VIRTUAL;" DATA_VIEWS;
 
 static const struct migration migrations[] = {
-    {1, {schema_directory}, NULL},
-    {2, {schema_rows, schema_views, schema_sums}, NULL},
-    {3, {schema_data}, usage_carry_over},
-    {4, {schema_data_views}, NULL},
+    {1, {schema_directory}, NULL},        {2, {schema_rows, schema_views, schema_sums}, NULL},
+    {3, {schema_data}, usage_carry_over}, {4, {schema_data_views}, NULL},
+    {5, {schema_dialects}, NULL},
 };
 
 static const char begin_sql[] =

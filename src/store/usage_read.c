@@ -216,7 +216,7 @@ enum err store_open_list(struct store_db *db, void (*row)(void *ctx, const struc
             .model = db_column_text(stmt, 7),
             .asked_model = db_column_text(stmt, 8),
             .attempts = sqlite3_column_int(stmt, 9),
-            .dialect = (enum record_dialect)((bits >> 4) & 3),
+            .dialect = (enum record_dialect)((bits >> 4) & 15),
             .is_stream = (bits >> 8 & 1) != 0,
             .client_request_id = db_column_text(stmt, 11),
             .detail = db_column_text(stmt, 12),

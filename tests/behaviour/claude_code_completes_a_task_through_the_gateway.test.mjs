@@ -1,5 +1,5 @@
 // The real command line of Claude Code, headless: it is told to write a file, calls its tool, reports, and each call it
-// made is a row. It needs the package (some 240 MB): tools/claude_code.sh installs the pinned version, nothing else does.
+// made is a row. It needs the package (some 240 MB): tools/agents.sh installs the pinned version, nothing else does.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { eventually, root, startWorld, tempDir } from "../support/harness.mjs";
 
 const claude = process.env.CLAUDE_CODE_BIN ?? path.join(root, "build/claude-code/node_modules/.bin/claude");
-const skip = !existsSync(claude) && "Claude Code is not installed here: tools/claude_code.sh";
+const skip = !existsSync(claude) && "Claude Code is not installed here: tools/agents.sh claude-code";
 const LONGEST_MS = 120000;
 
 /** Runs it in a directory and a home of its own, with nothing but the gateway to talk to. */

@@ -120,7 +120,8 @@ models:
     });
 
     test("what only a provider keeps is refused where it would have to be translated", async () => {
-        await assert.rejects(client.responses.create({ model: "chat", input: "x", previous_response_id: "resp_1" }), (e) => e instanceof OpenAI.BadRequestError && /previous_response_id/.test(e.message));
+        const more = { conversation: "conv_1" };
+        await assert.rejects(client.responses.create({ model: "chat", input: "x", ...more }), (e) => e instanceof OpenAI.BadRequestError && e.param === "conversation");
         await assert.rejects(client.responses.create({ model: "native", input: "x", background: true }), (e) => e instanceof OpenAI.BadRequestError && /background/.test(e.message));
     });
 

@@ -34,6 +34,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(slice_eq(again.model, o->model));
     assert(again.is_stream == ask->is_stream && again.is_pinned == ask->is_pinned);
     assert(again.is_deferred == ask->is_deferred && slice_eq(again.pinned_id, ask->pinned_id));
+    assert(again.is_kept == ask->is_kept && slice_eq(again.pinned_by, ask->pinned_by));
     assert(again.output_max_tokens == (ask->output_max_tokens < 0 && ask->op == CHAT_OP_CHAT
                                            ? o->output_cap_tokens
                                            : ask->output_max_tokens));

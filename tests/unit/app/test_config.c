@@ -336,6 +336,27 @@ static void local_models_are_shown_and_restrict_nothing(void **state)
     load_end(&l);
 }
 
+static void local_speaks_what_its_setting_says(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {
+        {"LOCAL_DIALECT=openai,soap", "LOCAL_DIALECT: soap is not known; accepted: openai, resp"},
+        {"LOCAL_DIALECT=openai,anthropic",
+         "LOCAL_DIALECT: openai and anthropic differ in base_url"},
+    };
+    struct load l;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        load_env(&l, (const char *const[]){"LOCAL_BASE_URL=http://h/v1", bad[i][0], NULL});
+        assert_null(l.conf);
+        assert_has(l.errors, bad[i][1]);
+        load_end(&l);
+    }
+    load_env(&l, (const char *const[]){"LOCAL_BASE_URL=http://h/v1", "LOCAL_DIALECT=", NULL});
+    assert_int_equal(l.conf->providers[0].dialect_count, 1);
+    assert_ptr_equal(l.conf->providers[0].dialects[0], &dialect_openai);
+    load_end(&l);
+}
+
 static void retention_is_off_or_long_enough_for_a_start(void **state)
 {
     (void)state;
@@ -552,6 +573,7 @@ int main(void)
         cmocka_unit_test(near_misses_are_warned_of_and_strangers_left_alone),
         cmocka_unit_test(the_environment_makes_openai_and_local),
         cmocka_unit_test(local_models_are_shown_and_restrict_nothing),
+        cmocka_unit_test(local_speaks_what_its_setting_says),
         cmocka_unit_test(retention_is_off_or_long_enough_for_a_start),
         cmocka_unit_test(providers_of_later_versions_are_said_to_be_missing),
         cmocka_unit_test(placeholders_are_not_used),

@@ -168,7 +168,9 @@ static const char *const bad_files[][2] = {
     {"providers: {p: {dialect: [openai, openai], base_url: \"https://h\"}}",
      "provider p: dialect openai is given twice"},
     {"providers: {p: {dialect: [openai, anthropic], base_url: \"https://h\"}}",
-     "provider p: dialects openai and anthropic differ in base_url or credential"},
+     "provider p: dialect openai and anthropic differ in base_url or credential"},
+    {"providers: {p: {dialect: [a, b, c, d, e], base_url: \"https://h\"}}",
+     "provider p: dialect at most 4 are accepted"},
     {"providers: {p: {dialect: [openai, responses], api_version: \"2024-10-21\",\n"
      "  base_url: \"https://n.openai.azure.com\"}}",
      "and for responses where base_url ends in /openai/v1"},

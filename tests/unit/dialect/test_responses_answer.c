@@ -48,6 +48,7 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     assert_int_equal(out.usage.reasoning,
                      fixture_count(json_get(usage, "output_tokens_details"), "reasoning_tokens"));
     assert_true(slice_eq(out.model, json_get_string(tree, "model")));
+    assert_true(slice_eq(out.kept_id, json_get_string(tree, "id")));
     assert_true(out.output_bytes > 0);
     assert_int_equal(dialect_responses.decode_response(a, body, &r), OK);
     assert_int_equal(r.choice_count, 1);

@@ -22,7 +22,7 @@ static void reads_what_decides(void **state)
     assert_int_equal(scan(&a, "{\"model\":\"gpt\\u002d4o\"," IN "}", &k, &f), OK);
     assert_true(slice_eq(k.model, SLICE("gpt-4o")));
     assert_false(k.is_stream || k.is_deterministic || k.is_pinned || k.is_deferred);
-    assert_true(k.is_uncacheable); /* stored unless it is said otherwise */
+    assert_true(k.is_uncacheable && k.is_kept); /* stored unless it is said otherwise */
     assert_int_equal(k.output_max_tokens, -1);
     assert_int_equal(k.choices, 1);
     assert_true(k.prompt_max_tokens >= (int64_t)k.body.len);
@@ -32,6 +32,7 @@ static void reads_what_decides(void **state)
                           &k, &f),
                      OK);
     assert_true(k.is_stream && k.wants_usage && k.is_deterministic && !k.is_uncacheable);
+    assert_false(k.is_kept);
     assert_int_equal(k.output_max_tokens, 77);
     assert_true(slice_eq(k.user, SLICE("u\n")));
     assert_int_equal(
@@ -42,7 +43,7 @@ static void reads_what_decides(void **state)
                                             SLICE("{\"model\":\"m\",\"stream\":true," IN "}"), &k,
                                             &f),
                      OK);
-    assert_true(!k.is_stream && k.output_max_tokens == 0);
+    assert_true(!k.is_stream && k.output_max_tokens == 0 && !k.is_kept);
     arena_deinit(&a);
 }
 
@@ -50,18 +51,20 @@ static void what_one_provider_keeps_pins_the_request(void **state)
 {
     (void)state;
     static const struct {
-        const char *member, *id;
+        const char *member, *by, *id;
         bool is_deferred;
     } cases[] = {
-        {"\"previous_response_id\":\"resp_1\"", "resp_1", false},
-        {"\"conversation\":\"conv_1\"", "conv_1", false},
-        {"\"conversation\":{\"id\":\"conv_2\"}", "conv_2", false},
-        {"\"prompt\":{\"id\":\"pmpt_1\",\"version\":\"2\"}", "pmpt_1", false},
-        {"\"background\":true", "", true},
-        {"\"input\":[{\"type\":\"item_reference\",\"id\":\"msg_1\"}]", "", false},
-        {"\"input\":[{\"id\":\"msg_1\"}]", "", false},
+        {"\"previous_response_id\":\"resp_1\"", "previous_response_id", "resp_1", false},
+        {"\"prompt\":{\"id\":\"pmpt_1\"},\"previous_response_id\":\"resp_1\"",
+         "previous_response_id", "resp_1", false},
+        {"\"conversation\":\"conv_1\"", "conversation", "conv_1", false},
+        {"\"conversation\":{\"id\":\"conv_2\"}", "conversation", "conv_2", false},
+        {"\"prompt\":{\"id\":\"pmpt_1\",\"version\":\"2\"}", "prompt", "pmpt_1", false},
+        {"\"background\":true", "background", "", true},
+        {"\"input\":[{\"type\":\"item_reference\",\"id\":\"msg_1\"}]", "input", "", false},
+        {"\"input\":[{\"id\":\"msg_1\"}]", "input", "", false},
         {"\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_id\":\"f\"}]}]",
-         "", false},
+         "input", "", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena a;
@@ -73,6 +76,7 @@ static void what_one_provider_keeps_pins_the_request(void **state)
                                          cases[i].member, has_input ? "" : "," IN);
         assert_int_equal(dialect_responses.scan(&a, CHAT_OP_CHAT, body, &k, &f), OK);
         assert_true(k.is_pinned && k.is_uncacheable);
+        assert_true(slice_eq(k.pinned_by, slice_str(cases[i].by)));
         assert_true(slice_eq(k.pinned_id, slice_str(cases[i].id)));
         assert_int_equal(k.is_deferred, cases[i].is_deferred);
         assert_int_equal(k.prompt_max_tokens, -1);

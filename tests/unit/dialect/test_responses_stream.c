@@ -46,7 +46,7 @@ static void relay_fixture(struct arena *a, const char *name, struct slice in)
     assert_int_equal(whole.terminals, !is_failed);
     assert_int_equal(whole.after_terminal, 0);
     assert_int_equal(whole.outcome.is_error, is_failed);
-    assert_true(whole.outcome.model.len > 0);
+    assert_true(whole.outcome.model.len > 0 && whole.outcome.kept_id.len > 0);
     if (!is_failed) {
         yyjson_val *usage = json_get(last_response(a, in), "usage");
         assert_true(whole.outcome.is_complete && whole.outcome.has_usage);

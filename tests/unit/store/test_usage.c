@@ -139,7 +139,7 @@ static void a_row_reads_back_whatever_its_columns_are(void **state)
     for (int status = RECORD_SUCCESS; status < RECORD_STATUS_COUNT; status++, n++) {
         all[n] = a_record(&ids, id_random(), at_date(2026, 11, 23, 15) + (int64_t)n * 1000);
         all[n].status = (enum record_status)status;
-        all[n].dialect = (enum record_dialect)(n % 4);
+        all[n].dialect = (enum record_dialect)(n % RECORD_DIALECT_COUNT);
         all[n].is_estimated = n % 2 == 0;
         all[n].is_overrun = n % 3 == 0;
         if (n % 2) { /* what is absent in most rows is absent in some of these */
@@ -374,6 +374,7 @@ static void opens_checkpoints_admissions_and_retention(void **state)
     refused.count = 900;
     struct usage_record open = a_record(&ids, tenant, now);
     open.status = RECORD_OPEN;
+    open.dialect = RECORD_DIALECT_RESPONSES;
     struct store_batch batch = {
         .closed = &old,
         .closed_count = 1,
@@ -387,7 +388,7 @@ static void opens_checkpoints_admissions_and_retention(void **state)
     assert_int_equal(store_open_list(db, see_record, &c), OK);
     assert_true(c.rows == 1 && id_eq(c.last.id, open.id) && c.last.reserved_nusd == 2000);
     assert_true(c.last.admitted_unix_ns == now && c.last.is_stream);
-    assert_true(c.last.dialect == RECORD_DIALECT_ANTHROPIC && c.last.status == RECORD_OPEN);
+    assert_true(c.last.dialect == RECORD_DIALECT_RESPONSES && c.last.status == RECORD_OPEN);
     struct store_checkpoint at;
     assert_int_equal(store_checkpoint_get(db, tenant, 1, &at), OK);
     assert_true(at.segment == 5 && at.slot == 77 && at.worker == 1);
