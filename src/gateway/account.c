@@ -1,5 +1,6 @@
 #include "gateway/account.h"
 
+#include "gateway/affinity.h"
 #include "gateway/raw.h"
 
 #include <assert.h>
@@ -274,6 +275,9 @@ void account_log(struct exchange *x)
         log_str(log, "provider",
                 x->status == RECORD_CACHED ? SLICE("cached") : x->target->provider->name);
         log_i64(log, "attempts", x->attempts);
+        if (x->affinity_source != AFFINITY_NONE) {
+            log_str(log, "affinity", affinity_source_name(x->affinity_source));
+        }
         log_i64(log, "tokens", usage_total(&x->outcome.usage));
         log_usd(log, "cost", x->cost_nusd);
     }
