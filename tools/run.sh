@@ -34,6 +34,7 @@ if [[ $conf == *'"providers":[]'* ]]; then
     read -r line <&3
     LOCAL_BASE_URL=$(grep -oE 'http://[^ ]+' <<<"$line")
     export LOCAL_BASE_URL
+    ! is_default LOCAL_DIALECT || export LOCAL_DIALECT=openai,responses
     ! is_default LOCAL_MODELS || export LOCAL_MODELS=gpt-4o-mini,gpt-4o,text-embedding-3-small
     echo "No provider is configured: the provider simulator plays one, as \`local\` ($LOCAL_BASE_URL)."
     echo "For a real one set OPENAI_API_KEY or LOCAL_BASE_URL in .env (see .env.example)."

@@ -97,6 +97,17 @@ MUST_USE bool config_split_listen(struct slice text, struct slice *host, uint16_
 /* "sk-...", "your-...-here", "change-me" and the like. */
 bool config_is_placeholder(struct slice secret);
 
+/* --- what a provider speaks (config_dialects.c) --- */
+struct config_dialects {
+    struct slice provider, where;
+    const struct yaml_node *node; /* "dialect:" of the file; NULL: not said */
+    struct slice initial;         /* what a provider of that name speaks when nobody says */
+    struct slice base_url;
+};
+/* Fills p->dialects; reports. False: not all of it can be spoken. */
+bool config_set_dialects(struct config_build *b, const struct config_dialects *in,
+                         struct route_provider *p);
+
 /* --- providers and models (config_providers.c, config_models.c) --- */
 void config_build_providers(struct config_build *b);
 void config_build_routes(struct config_build *b);

@@ -5,9 +5,12 @@ enum { PRINT_MAX_BYTES = 8 << 20 };
 
 static void print_provider(const struct route_provider *p, FILE *to)
 {
-    (void)fprintf(to, "  %.*s: dialect %s, %s://%.*s%.*s", SLICE_ARG(p->name), p->dialect->name,
-                  p->dest.is_tls ? "https" : "http", SLICE_ARG(p->dest.authority),
-                  SLICE_ARG(p->base_path));
+    (void)fprintf(to, "  %.*s: dialect", SLICE_ARG(p->name));
+    for (size_t i = 0; i < p->dialect_count; i++) {
+        (void)fprintf(to, "%s%s", i ? " and " : " ", p->dialects[i]->name);
+    }
+    (void)fprintf(to, ", %s://%.*s%.*s", p->dest.is_tls ? "https" : "http",
+                  SLICE_ARG(p->dest.authority), SLICE_ARG(p->base_path));
     for (size_t i = 0; i < p->key_count; i++) {
         char room[64];
         struct text shown = text_in(room, sizeof(room));
@@ -56,7 +59,12 @@ static void add_provider(struct text *out, const struct route_provider *p)
 {
     text_add_json_key(out, "name");
     text_add_json_string(out, p->name);
-    add_member(out, "dialect", slice_str(p->dialect->name));
+    text_add_json_key(out, "dialects");
+    for (size_t i = 0; i < p->dialect_count; i++) {
+        text_add_char(out, i ? ',' : '[');
+        text_add_json_string(out, slice_str(p->dialects[i]->name));
+    }
+    text_add_char(out, ']');
     add_member(out, "host", p->dest.authority);
     add_member(out, "base_path", p->base_path);
     text_add_json_key(out, "tls");

@@ -10,7 +10,7 @@
 struct provider_draft {
     struct slice name, where;
     const struct yaml_node *node; /* NULL: from the environment alone */
-    struct slice dialect, base_url, ca_file, fallback_model;
+    struct slice base_url, ca_file, fallback_model;
     struct slice region, api_version;
     struct slice keys[ROUTE_KEYS_MAX];
     size_t key_count;
@@ -180,7 +180,6 @@ static void read_draft(struct config_build *b, struct provider_draft *d)
     (void)snprintf(what, sizeof(what), "provider %.*s", SLICE_ARG(d->name));
     if (d->node) {
         config_file_known(b, d->node, provider_keys, ARRAY_LEN(provider_keys), what);
-        (void)config_file_text(b, d->node, "dialect", &d->dialect);
         (void)config_file_text(b, d->node, "base_url", &d->base_url);
         (void)config_file_text(b, d->node, "ca_file", &d->ca_file);
         (void)config_file_text(b, d->node, "fallback_model", &d->fallback_model);
@@ -212,21 +211,19 @@ static struct slice keep(struct config_build *b, struct slice text)
     return copy;
 }
 
-static bool set_dialect(struct config_build *b, const struct provider_draft *d,
-                        struct route_provider *p)
+/* What nobody says follows from the provider's name and place. */
+static bool set_dialects(struct config_build *b, const struct provider_draft *d,
+                         struct route_provider *p)
 {
     const struct provider_env *env = env_of(d->name);
-    struct slice name = d->dialect.len ? d->dialect : env ? env->dialect : SLICE("openai");
-    bool is_wired = !slice_eq(name, SLICE("gemini")); /* its URLs are not routed yet */
-    p->dialect = is_wired ? dialect_find(name) : NULL;
-    if (!p->dialect) {
-        config_error(b, d->where,
-                     "provider %.*s: dialect %.*s is %s; accepted: openai, anthropic, "
-                     "bedrock",
-                     SLICE_ARG(d->name), SLICE_ARG(name),
-                     is_wired ? "not known" : "not in this version");
-    }
-    return p->dialect != NULL;
+    const struct config_dialects words = {
+        .provider = d->name,
+        .where = d->where,
+        .node = yaml_get(d->node, "dialect"),
+        .initial = env ? env->dialect : SLICE("openai"),
+        .base_url = d->base_url,
+    };
+    return config_set_dialects(b, &words, p);
 }
 
 /* --- clouds --- */
@@ -239,7 +236,7 @@ static void set_region(struct config_build *b, struct provider_draft *d, struct 
         char c = d->region.ptr[i];
         is_good = is_good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
     }
-    if (!p->dialect->needs_region) {
+    if (!p->dialects[0]->needs_region) {
         if (d->region.len) {
             config_error(b, d->where, "provider %.*s: region is for the dialect bedrock",
                          SLICE_ARG(d->name));
@@ -304,6 +301,18 @@ static bool is_api_version(struct slice version)
            (version.len > len && slice_eq(slice_from(version, len), SLICE("-preview")));
 }
 
+/* Responses stands beside the deployments, not below one. */
+static bool is_azures(const struct route_provider *p)
+{
+    bool is_good = true;
+    for (size_t i = 0; i < p->dialect_count; i++) {
+        is_good = is_good &&
+                  (p->dialects[i] == &dialect_openai || (p->dialects[i] == &dialect_responses &&
+                                                         slice_ends(p->base_path, SLICE("/v1"))));
+    }
+    return is_good;
+}
+
 /* Azure OpenAI: the path names the deployment, which is the target's model; a base_url that ends in
  * /v1 is Azure's newer form, whose body names it. The key has a header of its own. */
 static void set_azure(struct config_build *b, const struct provider_draft *d,
@@ -312,9 +321,10 @@ static void set_azure(struct config_build *b, const struct provider_draft *d,
     if (d->api_version.len == 0) {
         return;
     }
-    if (p->dialect != &dialect_openai || !is_api_version(d->api_version)) {
+    if (!is_azures(p) || !is_api_version(d->api_version)) {
         config_error(b, d->where,
-                     "provider %.*s: api_version is for the dialect openai at Azure; accepted: "
+                     "provider %.*s: api_version is for the dialect openai at Azure, and for "
+                     "responses where base_url ends in /openai/v1; accepted: "
                      "YYYY-MM-DD, YYYY-MM-DD-preview, preview, latest",
                      SLICE_ARG(d->name));
         return;
@@ -378,7 +388,7 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     if (p->has_api_key_header) { /* Azure's, whatever the dialect's is */
         text_addf(&lines, "api-key: %.*s\r\n", SLICE_ARG(text));
     } else {
-        p->dialect->render_auth(text, &lines);
+        p->dialects[0]->render_auth(text, &lines);
     }
     key->health = health_node(b->health, slice_of(name, (size_t)len));
     p->key_count++; /* freed with the configuration from here on */
@@ -391,18 +401,13 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     secret_wipe(room, sizeof(room));
 }
 
-/* Lines that are the same for every request, without credential, length and what the dialect's
- * client may give. Operations that the dialect does not have get no head. */
-static void set_heads(struct config_build *b, struct route_provider *p)
+/* Operations that the dialect does not have get no head. */
+static void set_heads(struct config_build *b, struct route_provider *p, const struct dialect *d,
+                      struct route_heads *out)
 {
     struct arena *a = &b->conf->arena;
-    p->common_lines =
-        arena_printf(a,
-                     "host: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
-                     "accept-encoding: identity\r\n%.*s",
-                     SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
     for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
-        struct slice path = p->dialect->path(a, (enum chat_operation)op, SLICE("model"), false);
+        struct slice path = d->path(a, (enum chat_operation)op, SLICE("model"), false);
         if (path.len == 0) {
             continue;
         }
@@ -415,11 +420,28 @@ static void set_heads(struct config_build *b, struct route_provider *p)
             "%.*s HTTP/1.1\r\nhost: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
             "accept-encoding: identity\r\ncontent-type: application/json\r\n%.*s",
             SLICE_ARG(line), SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
-        if (!head.ptr || !p->common_lines.ptr) {
+        if (!head.ptr) {
             config_error(b, SLICE_NONE, "out of memory");
         }
-        p->head_prefix[op] = head;
-        p->line_bytes[op] = line.len;
+        out->prefix[op] = head;
+        out->line_bytes[op] = line.len;
+    }
+}
+
+/* Lines that are the same for every request, without credential, length and what the dialect's
+ * client may give. */
+static void set_lines(struct config_build *b, struct route_provider *p)
+{
+    p->common_lines =
+        arena_printf(&b->conf->arena,
+                     "host: %.*s\r\nuser-agent: llm-gateway/%s\r\n"
+                     "accept-encoding: identity\r\n%.*s",
+                     SLICE_ARG(p->dest.authority), GW_VERSION, SLICE_ARG(p->extra_headers));
+    if (!p->common_lines.ptr) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
+    for (size_t i = 0; i < p->dialect_count; i++) {
+        set_heads(b, p, p->dialects[i], &p->heads[i]);
     }
 }
 
@@ -532,20 +554,20 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     set_models(b, d, p);
     set_policy(b, d, p);
     conf->provider_count++;
-    if (!set_dialect(b, d, p)) {
+    if (!set_dialects(b, d, p)) {
         return;
     }
     set_region(b, d, p);
     set_dest(b, d, p);
-    p->path_has_model = p->dialect->path_has_model;
+    p->path_has_model = p->dialects[0]->path_has_model;
     set_azure(b, d, p);
-    if (p->dialect->sign) {
+    if (p->dialects[0]->sign) {
         check_signing_keys(b, d);
     }
     for (size_t i = 0; i < d->key_count; i++) {
         set_key(b, p, d->keys[i]);
     }
-    set_heads(b, p);
+    set_lines(b, p);
     if (d->key_count == 0 && env_of(d->name) && slice_eq(d->name, SLICE("openai"))) {
         config_warn(b, d->where, "provider openai has no key: requests go out without one");
     }

@@ -17,18 +17,30 @@ const struct dialect *dialect_find(struct slice name)
     return NULL;
 }
 
+static bool can_translate_to(const struct dialect *d, enum chat_operation op)
+{
+    switch (op) {
+    case CHAT_OP_COUNT_TOKENS: return d->read_count != NULL;
+    case CHAT_OP_EMBEDDING: return d->embedding != NULL;
+    case CHAT_OP_CHAT:
+    case CHAT_OP_COMPLETION:
+    case CHAT_OP_MODERATION: break; /* the last two are relayed, never translated */
+    }
+    return true;
+}
+
 const struct dialect *dialect_choose(const struct dialect *client, enum chat_operation op,
                                      const struct dialect *const *spoken, size_t count)
 {
-    const struct dialect *counting = NULL;
+    const struct dialect *able = NULL;
     assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         if (spoken[i] == client) {
             return client;
         }
-        counting = counting || !spoken[i]->read_count ? counting : spoken[i];
+        able = able || !can_translate_to(spoken[i], op) ? able : spoken[i];
     }
-    return op == CHAT_OP_COUNT_TOKENS && counting ? counting : spoken[0];
+    return able ? able : spoken[0];
 }
 
 const struct dialect *dialect_of_path(struct slice path)

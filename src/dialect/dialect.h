@@ -119,8 +119,8 @@ const struct dialect *dialect_find(struct slice name); /* provider dialects by n
 /* A provider may speak several dialects under one base URL and with one key: OpenAI's own API is
  * "openai" (chat completions and the rest) and "responses". The one in which to speak to it: the
  * client's own where it is spoken, so that bytes pass as they are; else the first, or, for
- * CHAT_OP_COUNT_TOKENS, the first that can count. spoken: count of them, at least one, in the
- * order of the configuration. docs/decisions/006. */
+ * CHAT_OP_COUNT_TOKENS and CHAT_OP_EMBEDDING, the first that has such an operation. spoken: count
+ * of them, at least one, in the order of the configuration. docs/decisions/006. */
 const struct dialect *dialect_choose(const struct dialect *client, enum chat_operation op,
                                      const struct dialect *const *spoken, size_t count);
 /* By the number that records and stored answers keep of it; NULL when there is none. */

@@ -16,7 +16,7 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     return SLICE_NONE;
 }
 
-static void render_auth(struct slice key, struct text *out)
+void openai_render_auth(struct slice key, struct text *out)
 {
     TEXT_ADD(out, "authorization: Bearer ");
     text_add(out, key);
@@ -45,7 +45,7 @@ const struct dialect dialect_openai = {
     .render_stream_fault = openai_render_stream_fault,
     .front = &front_openai,
     .path = path,
-    .render_auth = render_auth,
+    .render_auth = openai_render_auth,
     .encode_request = openai_encode_request,
     .decode_response = openai_decode_response,
     .read_fault = openai_read_fault,

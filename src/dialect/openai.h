@@ -131,6 +131,8 @@ void openai_add_annotations(struct text *t, struct arena *scratch, struct slice 
 int64_t openai_character_count(struct slice text);
 
 /* openai_fault.c */
+/* The credential's header line, of both of OpenAI's dialects: they share a base URL and a key. */
+void openai_render_auth(struct slice key, struct text *out);
 void openai_render_fault(const struct fault *f, int *out_status, struct text *out_body,
                          struct text *out_headers);
 void openai_render_stream_fault(const struct fault *f, struct text *out);

@@ -16,13 +16,6 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     return SLICE_NONE;
 }
 
-static void render_auth(struct slice key, struct text *out)
-{
-    TEXT_ADD(out, "authorization: Bearer ");
-    text_add(out, key);
-    TEXT_ADD(out, "\r\n");
-}
-
 static void render_count(int64_t input_tokens, struct text *out_body)
 {
     text_addf(out_body, "{\"object\":\"response.input_tokens\",\"input_tokens\":%lld}",
@@ -61,7 +54,7 @@ const struct dialect dialect_responses = {
     .render_stream_fault = responses_render_stream_fault,
     .front = &front,
     .path = path,
-    .render_auth = render_auth,
+    .render_auth = openai_render_auth,
     .encode_request = responses_encode_request,
     .decode_response = responses_decode_response,
     .read_count = responses_read_count,

@@ -10,6 +10,12 @@ struct key_memo {
     struct sha256 raw, key;
 };
 
+/* The dialect of the first attempt. */
+static const struct dialect *told_in(const struct exchange *x)
+{
+    return route_dialect(&x->plan.targets[0], x->client, x->route->op);
+}
+
 /* The request's text for the fingerprint: the client's own, or what the provider would get. */
 static enum err canonical_body(struct exchange *x, struct arena *a, struct slice *out)
 {
@@ -21,7 +27,7 @@ static enum err canonical_body(struct exchange *x, struct arena *a, struct slice
     const struct route_target *first = &x->plan.targets[0];
     struct encode_options o = {
         .model = x->ask.model, .profile = &first->facts.profile, .output_cap_tokens = -1};
-    enum err e = first->provider->dialect->encode_request(a, x->ask.neutral, &o, &parts);
+    enum err e = told_in(x)->encode_request(a, x->ask.neutral, &o, &parts);
     if (e != OK) {
         return e;
     }
@@ -38,7 +44,7 @@ static struct slice cache_operation(const struct exchange *x, struct arena *a)
 {
     static const char *const operations[CHAT_OPERATIONS] = {"chat", "completion", "embedding",
                                                             "moderation", "count_tokens"};
-    const struct dialect *d = x->client->forward ? x->client : x->plan.targets[0].provider->dialect;
+    const struct dialect *d = x->client->forward ? x->client : told_in(x);
     return arena_printf(a, "%s %s", d->name, operations[x->route->op]);
 }
 

@@ -15,9 +15,8 @@ enum {
 /* What the dialect's own client may say in a header, or the provider's default. */
 static struct slice header_value(const struct exchange *x, const struct dialect_header *h)
 {
-    struct slice given = dialect_is_same(x->client, x->target->provider->dialect)
-                             ? http_head_find(&x->rq->head, h->name)
-                             : SLICE_NONE;
+    struct slice given =
+        dialect_is_same(x->client, x->speaks) ? http_head_find(&x->rq->head, h->name) : SLICE_NONE;
     return given.len ? given : h->value;
 }
 
@@ -25,7 +24,7 @@ static struct slice header_value(const struct exchange *x, const struct dialect_
 static struct slice render_head_rest(struct exchange *x)
 {
     enum { HEAD_REST_BYTES = 160 };
-    const struct dialect *d = x->target->provider->dialect;
+    const struct dialect *d = x->speaks;
     size_t size = HEAD_REST_BYTES;
     for (size_t i = 0; i < d->header_count; i++) {
         size += d->headers[i].name.len + header_value(x, &d->headers[i]).len + 4;
@@ -68,7 +67,7 @@ static enum err render_body(struct exchange *x)
                        !t->provider->refuses_stream_options,
     };
     x->body = (struct body_parts){0};
-    if (dialect_is_same(x->client, t->provider->dialect)) {
+    if (dialect_is_same(x->client, x->speaks)) {
         return x->client->forward(x->arena, &x->ask, &o, &x->body);
     }
     if (!x->ask.neutral) {
@@ -78,7 +77,7 @@ static enum err render_body(struct exchange *x)
             return e;
         }
     }
-    return t->provider->dialect->encode_request(x->arena, x->ask.neutral, &o, &x->body);
+    return x->speaks->encode_request(x->arena, x->ask.neutral, &o, &x->body);
 }
 
 /* "POST /path" of this request, where it says the model; the query is the provider's own. */
@@ -87,7 +86,7 @@ static struct slice render_path(struct exchange *x)
     const struct route_target *target = x->target;
     const struct route_provider *p = target->provider;
     struct text t = text_growing(x->arena);
-    struct slice path = p->dialect->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+    struct slice path = x->speaks->path(x->arena, x->route->op, target->model, x->ask.is_stream);
     text_add(&t, p->base_path);
     if (p->model_begins_path) {
         text_add_char(&t, '/');
@@ -113,7 +112,7 @@ static enum err sign_request(struct exchange *x, struct slice path, struct slice
         .region = p->region,
         .now_unix_ns = clock_unix_ns(),
     };
-    enum err e = p->dialect->sign(x->arena, &in, &t);
+    enum err e = x->speaks->sign(x->arena, &in, &t);
     *out_lines = text_slice(&t);
     return e;
 }
@@ -122,16 +121,17 @@ static enum err sign_request(struct exchange *x, struct slice path, struct slice
 static void add_prefix(const struct exchange *x, struct attempt_request *request)
 {
     const struct route_provider *p = x->target->provider;
-    struct slice head = p->head_prefix[x->route->op];
-    struct slice query = p->dialect->query;
-    if (query.len == 0 || !dialect_is_same(x->client, p->dialect) ||
+    const struct route_heads *heads = &p->heads[route_dialect_index(p, x->speaks)];
+    struct slice head = heads->prefix[x->route->op];
+    struct slice query = x->speaks->query;
+    if (query.len == 0 || !dialect_is_same(x->client, x->speaks) ||
         !slice_eq(x->rq->head.query, slice_from(query, 1))) {
         request->parts[request->part_count++] = head;
         return;
     }
-    request->parts[request->part_count++] = slice_head(head, p->line_bytes[x->route->op]);
+    request->parts[request->part_count++] = slice_head(head, heads->line_bytes[x->route->op]);
     request->parts[request->part_count++] = query;
-    request->parts[request->part_count++] = slice_from(head, p->line_bytes[x->route->op]);
+    request->parts[request->part_count++] = slice_from(head, heads->line_bytes[x->route->op]);
 }
 
 /* Head lines up to the credential, and the credential. */
@@ -139,7 +139,7 @@ static enum err add_head(struct exchange *x, struct attempt_request *request)
 {
     const struct route_provider *p = x->target->provider;
     struct slice path = SLICE_NONE, signature = SLICE_NONE;
-    assert(!p->dialect->sign || p->path_has_model); /* what is signed is made here */
+    assert(!x->speaks->sign || p->path_has_model); /* what is signed is made here */
     if (p->path_has_model) {
         path = render_path(x);
         if (!path.ptr) {
@@ -159,7 +159,7 @@ static enum err add_head(struct exchange *x, struct attempt_request *request)
     if (p->keys[x->choice.key].auth_headers.len) {
         request->parts[request->part_count++] = p->keys[x->choice.key].auth_headers;
     }
-    enum err e = p->dialect->sign ? sign_request(x, path, &signature) : OK;
+    enum err e = x->speaks->sign ? sign_request(x, path, &signature) : OK;
     if (signature.len) {
         request->parts[request->part_count++] = signature;
     }
@@ -172,7 +172,7 @@ static enum err send_request(struct exchange *x)
     if (x->raw) {
         return raw_send(x);
     }
-    if (p->head_prefix[x->route->op].len == 0) {
+    if (p->heads[route_dialect_index(p, x->speaks)].prefix[x->route->op].len == 0) {
         return E_UNSUPPORTED; /* the provider has no such operation */
     }
     enum err e = render_body(x);
@@ -206,6 +206,7 @@ static enum err send_request(struct exchange *x)
 static void begin_attempt(struct exchange *x)
 {
     x->target = &x->plan.targets[x->choice.target];
+    x->speaks = x->raw ? x->client : route_dialect(x->target, x->client, x->route->op);
     x->key_health =
         x->choice.key == SIZE_MAX ? NULL : x->target->provider->keys[x->choice.key].health;
     x->attempts++;
@@ -245,7 +246,7 @@ COLD void call_hide_key(const struct exchange *x, struct slice text)
     struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
     hide(text, key);
     /* What is signed goes out in parts: AWS tells back the canonical request, session and all. */
-    while (x->target->provider->dialect->sign && key.len) {
+    while (x->speaks->sign && key.len) {
         struct slice part = slice_head(key, slice_find(key, ':'));
         if (part.len >= PART_LEAST_BYTES) {
             hide(text, part);
@@ -369,8 +370,8 @@ static void exhausted(struct exchange *x)
             .is_set = true, .error = E_BUSY, .message = SLICE("no provider is available now")};
     }
     x->error_text = why->message;
-    if (why->error == OK && !why->is_ours && why->status >= 400 && x->target &&
-        dialect_is_same(x->client, x->target->provider->dialect)) {
+    if (why->error == OK && !why->is_ours && why->status >= 400 &&
+        dialect_is_same(x->client, x->speaks)) {
         if (x->flight && !x->is_follower) {
             flight_failed(x, &(struct fault){.kind = FAULT_UPSTREAM, .message = why->message});
         }

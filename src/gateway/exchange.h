@@ -122,7 +122,8 @@ struct exchange {
     struct route_tried tried;
     struct route_choice choice;
     const struct route_target *target;
-    struct attempt *attempt; /* NULL between attempts */
+    const struct dialect *speaks; /* to the target, in this attempt; NULL before the first */
+    struct attempt *attempt;      /* NULL between attempts */
     struct health_node *key_health;
     int attempts;
     int rounds;                 /* how often the whole plan was tried */

@@ -11,7 +11,7 @@ void keep_answer(struct exchange *x, enum cache_form form, struct slice payload)
     if (x->is_storing && is_whole && payload.len <= x->conf->cache_entry_max_bytes) {
         struct cache_entry template = {
             .form = form,
-            .dialect = (int)x->target->provider->dialect->record,
+            .dialect = (int)x->speaks->record,
             .payload = payload,
             .provider = x->target->provider->name,
             .model = x->target->model,
@@ -71,7 +71,7 @@ static struct slice stored_events(struct exchange *x)
  * answer of that dialect. */
 void keep_stream(struct exchange *x)
 {
-    const struct dialect *provider = x->target->provider->dialect;
+    const struct dialect *provider = x->speaks;
     struct slice payload = SLICE_NONE;
     if (!x->is_storing) {
         keep_answer(x, CACHE_EVENTS, SLICE_NONE);

@@ -90,6 +90,18 @@ static bool is_own_operation(struct arena *a, const struct dialect *d, struct sl
     return false;
 }
 
+/* The one of the provider's dialects that has an operation there; else its first. */
+static const struct dialect *dialect_of_path(struct arena *a, const struct route_provider *p,
+                                             struct slice path)
+{
+    for (size_t i = 0; i < p->dialect_count; i++) {
+        if (is_own_operation(a, p->dialects[i], path)) {
+            return p->dialects[i];
+        }
+    }
+    return p->dialects[0];
+}
+
 static enum err find_provider(struct exchange *x, struct fault *f)
 {
     struct slice near_names;
@@ -107,7 +119,7 @@ static enum err find_provider(struct exchange *x, struct fault *f)
     if (e != OK) {
         return refuse(f, e, FAULT_OVERLOADED, slice_str(err_text(e)));
     }
-    x->client = x->plan.targets[0].provider->dialect;
+    x->client = dialect_of_path(x->arena, x->plan.targets[0].provider, x->raw->path);
     if (x->who.allowed_models.len && !is_reading(x) &&
         !is_own_operation(x->arena, x->client, x->raw->path)) {
         return refuse(
@@ -340,7 +352,7 @@ static struct slice request_line(const struct exchange *x)
 static struct slice request_lines(const struct exchange *x)
 {
     const struct http_head *head = &x->rq->head;
-    const struct dialect *d = x->target->provider->dialect;
+    const struct dialect *d = x->speaks;
     struct text t = text_growing(x->arena);
     for (size_t i = 0; i < ARRAY_LEN(passed_headers); i++) {
         add_line(&t, passed_headers[i], http_head_find(head, passed_headers[i]));

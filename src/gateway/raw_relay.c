@@ -37,8 +37,8 @@ static enum err ignore_bytes(void *ctx, struct slice bytes, unsigned flags)
 static void watch_events(struct exchange *x)
 {
     struct stream_options o = {
-        .provider = x->target->provider->dialect,
-        .client = x->target->provider->dialect,
+        .provider = x->speaks,
+        .client = x->speaks,
         .op = CHAT_OP_CHAT,
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
         .event_max_bytes = x->conf->event_max_bytes,
@@ -87,8 +87,8 @@ static void read_usage(struct exchange *x)
     TEXT_ADD(&body, "{\"usage\":");
     text_add(&body, usage);
     TEXT_ADD(&body, "}");
-    if (!body.is_full && x->target->provider->dialect->observe(x->arena, CHAT_OP_CHAT,
-                                                               text_slice(&body), &out) == OK) {
+    if (!body.is_full &&
+        x->speaks->observe(x->arena, CHAT_OP_CHAT, text_slice(&body), &out) == OK) {
         x->outcome.usage = out.usage;
         x->outcome.has_usage = out.has_usage;
     }

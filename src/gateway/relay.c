@@ -384,12 +384,12 @@ static void render_last(void *ctx, struct text *out)
 static enum err open_stream(struct exchange *x)
 {
     struct stream_options o = {
-        .provider = x->target->provider->dialect,
+        .provider = x->speaks,
         .client = x->client,
         .op = x->route->op,
         .hides_usage = x->body.adds_usage,
         .request = x->ask.neutral,
-        .gathers = x->is_storing && !dialect_is_same(x->client, x->target->provider->dialect),
+        .gathers = x->is_storing && !dialect_is_same(x->client, x->speaks),
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
         .id = slice_of(x->id_text, ID_TEXT_BYTES),
         .model = x->target->model,
@@ -398,7 +398,7 @@ static enum err open_stream(struct exchange *x)
         .ctx = x,
         .render_last = render_last,
     };
-    if (x->client != x->target->provider->dialect) {
+    if (x->client != x->speaks) {
         x->answer_type = SLICE("text/event-stream; charset=utf-8");
     }
     return dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
@@ -468,8 +468,7 @@ static void on_head(void *ctx, const struct http_head *head)
         raw_on_head(x, head);
         return;
     }
-    x->is_answer_stream =
-        x->ask.is_stream && dialect_is_stream_type(x->target->provider->dialect, type);
+    x->is_answer_stream = x->ask.is_stream && dialect_is_stream_type(x->speaks, type);
     if (x->is_answer_stream) {
         if (open_stream(x) != OK) {
             x->is_answer_stream = false; /* read as a whole answer: no comment may precede it */
@@ -561,7 +560,7 @@ static void error_answer(struct exchange *x)
     struct upstream_fault uf = {0};
     struct slice body = slice_of(x->answer, x->answer_len);
     call_hide_key(x, body);
-    x->target->provider->dialect->read_fault(x->arena, x->answer_status, body, &uf);
+    x->speaks->read_fault(x->arena, x->answer_status, body, &uf);
     uf.blame = raw_blame(x, uf.blame);
     bool is_name = is_clients_name(x, &uf);
     struct failure why = {
@@ -579,7 +578,7 @@ static void error_answer(struct exchange *x)
         call_health_end(x, HEALTH_OK, 0);
         x->failure = why;
         x->error_text = uf.message;
-        if (dialect_is_same(x->client, x->target->provider->dialect)) {
+        if (dialect_is_same(x->client, x->speaks)) {
             if (x->flight && !x->is_follower) {
                 flight_failed(x, &(struct fault){.kind = FAULT_BAD_REQUEST,
                                                  .status = why.status,
@@ -622,11 +621,10 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     }
     struct slice body = slice_of(x->answer, x->answer_len);
     x->outcome.wants_detail = x->is_storing;
-    e = x->target->provider->dialect->observe(x->arena, x->route->op, body, &x->outcome);
+    e = x->speaks->observe(x->arena, x->route->op, body, &x->outcome);
     x->decoded = NULL;
-    if (e == OK && !x->outcome.is_error &&
-        !dialect_is_same(x->client, x->target->provider->dialect)) {
-        e = relay_decode(x, body, x->target->provider->dialect, &x->decoded);
+    if (e == OK && !x->outcome.is_error && !dialect_is_same(x->client, x->speaks)) {
+        e = relay_decode(x, body, x->speaks, &x->decoded);
     }
     bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
     if (is_bad) {

@@ -495,11 +495,17 @@ static enum stage_result count_tokens(struct exchange *x)
     return STAGE_REPLY;
 }
 
+/* The first target is spoken to in the client's own words. */
+static bool is_first_same(const struct exchange *x)
+{
+    const struct route_target *first = &x->plan.targets[0];
+    return dialect_is_same(x->client, route_dialect(first, x->client, x->route->op));
+}
+
 /* What cannot be said in the first target's dialect is the client's to hear. */
 static enum err decode_for_first(struct exchange *x, struct fault *f)
 {
-    bool is_same = dialect_is_same(x->client, x->plan.targets[0].provider->dialect);
-    bool is_told = is_same || x->raw || x->ask.neutral || x->route->op != CHAT_OP_CHAT;
+    bool is_told = x->raw || x->ask.neutral || x->route->op != CHAT_OP_CHAT || is_first_same(x);
     return is_told ? OK : x->client->decode_request(x->arena, &x->ask, f);
 }
 
@@ -511,7 +517,7 @@ enum stage_result call_stage(struct exchange *x)
         return stage_scanned(x, e, &f);
     }
     if (x->route->op == CHAT_OP_COUNT_TOKENS) {
-        if (!dialect_is_same(x->client, x->plan.targets[0].provider->dialect)) {
+        if (!is_first_same(x)) {
             return count_tokens(x);
         }
         x->plan.count = 1; /* another provider's number would be of another model */

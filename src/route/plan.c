@@ -35,8 +35,14 @@ static bool find_in_catalogue(const struct route_seat *seat, struct slice model,
     if (seat->catalogue.len) {
         return catalogue_find(seat->catalogue, model, out);
     }
-    return !seat->provider->is_free && seat->provider->dialect &&
-           catalogue_find(slice_str(seat->provider->dialect->name), model, out);
+    for (size_t i = 0; i < seat->provider->dialect_count && !seat->provider->is_free; i++) {
+        const struct dialect *d = seat->provider->dialects[i];
+        const char *inventor = d == &dialect_responses ? dialect_openai.name : d->name;
+        if (catalogue_find(slice_str(inventor), model, out)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void price_unknown(const struct route_table *t, const struct route_provider *p,

@@ -15,57 +15,11 @@
 #define ROUTE_ROUTE_H
 
 #include "chat/price.h"
-#include "core/secret.h"
-#include "dialect/dialect.h"
 #include "route/model.h"
-#include "upstream/attempt.h"
+#include "route/provider.h"
 #include "upstream/health.h"
 
-enum {
-    ROUTE_PROVIDERS_MAX = 64,
-    ROUTE_KEYS_MAX = 16,
-    ROUTE_CANDIDATES_MAX = 16,
-    ROUTE_TIERS_MAX = 8
-};
-
-struct route_key {
-    struct secret secret;
-    struct slice auth_headers; /* rendered once: dialect->render_auth(); in secret memory */
-    struct secret auth_secret; /* owns auth_headers */
-    struct health_node *health;
-};
-
-struct route_provider {
-    struct slice name;
-    const struct dialect *dialect;
-    struct upstream_dest dest;
-    struct slice base_path; /* "/v1" */
-    struct slice region;    /* of a dialect that signs; empty otherwise */
-    struct route_key keys[ROUTE_KEYS_MAX];
-    size_t key_count;           /* 0: no credential is sent */
-    struct slice extra_headers; /* configured lines, each with CRLF */
-    struct slice
-        common_lines; /* of every head: host, user-agent, accept-encoding, the extra ones */
-    /* By operation: "POST /v1/chat/completions HTTP/1.1\r\nhost: ...\r\n..." without credential
-     * and length; empty: the dialect does not have it. A query goes behind line_bytes of it. Where
-     * path_has_model, the request line's beginning is made for each request (call.c) and line_bytes
-     * is 0: the prefix begins with " HTTP/1.1". */
-    struct slice head_prefix[CHAT_OPERATIONS];
-    size_t line_bytes[CHAT_OPERATIONS];
-    bool has_api_key_header; /* credentials go out as "api-key" (Azure) */
-    bool path_has_model;     /* the dialect's path does, or: */
-    bool model_begins_path; /* "/{model}" stands between base_path and the dialect's path (Azure) */
-    struct slice fixed_query; /* "?api-version=..." of every request; path_has_model only */
-    struct attempt_timeouts timeouts;
-    struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
-    struct slice *models;        /* listed names; may be empty */
-    size_t model_count;
-    int64_t flat_nusd_per_1k_tokens; /* -1: none (OPENAI_COST_PER_1K_TOKENS) */
-    bool is_free;                    /* local: unknown models cost 0 */
-    bool passes_unknown;             /* serves any name (local servers) */
-    bool refuses_stream_options;
-    size_t index;
-};
+enum { ROUTE_PROVIDERS_MAX = 64, ROUTE_CANDIDATES_MAX = 16, ROUTE_TIERS_MAX = 8 };
 
 struct route_target {
     const struct route_provider *provider;
@@ -135,6 +89,10 @@ MUST_USE enum err route_resolve(const struct route_table *t, struct arena *a, st
  * holds near names of providers. */
 MUST_USE enum err route_address(const struct route_table *t, struct arena *a, struct slice provider,
                                 struct slice model, struct route_plan *out, struct slice *out_near);
+/* In which dialect to speak to a target: dialect_choose() of what its provider speaks, but for
+ * models that OpenAI serves by Responses alone, which a chat is translated for. */
+const struct dialect *route_dialect(const struct route_target *target, const struct dialect *client,
+                                    enum chat_operation op);
 /* The first provider of a dialect, in fallback order; NULL: there is none. */
 const struct route_provider *route_first(const struct route_table *t, const struct dialect *d);
 /* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */

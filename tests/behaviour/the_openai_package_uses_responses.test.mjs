@@ -22,10 +22,13 @@ describe("the official package uses Responses", () => {
         const config = `
 providers:
   native: {dialect: responses, base_url: "${sim.base}", keys: [sk-test], passes_unknown: true}
+  both: {dialect: [openai, responses], base_url: "${sim.base}", keys: [sk-test], passes_unknown: true}
   chat: {dialect: openai, base_url: "${sim.base}", keys: [sk-test], passes_unknown: true}
   claude: {dialect: anthropic, base_url: "${origin}", keys: [sk-test], passes_unknown: true}
 models:
   native: {targets: [[{provider: native, model: gpt-5}]]}
+  both: {targets: [[{provider: both, model: gpt-5}]]}
+  codex: {targets: [[{provider: both, model: gpt-5-codex}]]}
   chat: {targets: [[{provider: chat, model: gpt-4o-mini}]]}
   claude: {targets: [[{provider: claude, model: claude-sonnet-4-5}]]}
 `;
@@ -36,7 +39,7 @@ models:
     after(() => world.end());
     afterEach(() => sim.reset());
 
-    for (const model of ["native", "chat", "claude"]) {
+    for (const model of ["native", "both", "chat", "claude"]) {
         describe(`on a provider of ${model}`, () => {
             test("a response, with its usage booked", async () => {
                 const { data: r, response } = await client.responses.create({ model, input: "hello there", store: false }).withResponse();
@@ -80,12 +83,40 @@ models:
         });
     }
 
-    test("bytes pass as they are where the provider speaks the dialect", async () => {
-        const body = JSON.stringify({ model: "gpt-5", input: "hello  there", store: false, unknown_member: { a: [1.0, 1e2] } });
-        const answer = await gateway.request(key, "/v1/responses", body.replace("gpt-5", "native"));
-        assert.equal(answer.status, 200);
-        await answer.text();
-        assert.equal((await sim.requests()).at(-1).bytes.toString(), body);
+    for (const model of ["native", "both"]) {
+        test(`bytes pass as they are where the provider speaks the dialect: ${model}`, async () => {
+            const body = JSON.stringify({ model: "gpt-5", input: "hello  there", store: false, unknown_member: { a: [1.0, 1e2] } });
+            const answer = await gateway.request(key, "/v1/responses", body.replace("gpt-5", model));
+            assert.equal(answer.status, 200);
+            await answer.text();
+            const received = (await sim.requests()).at(-1);
+            assert.equal(received.path, "/v1/responses");
+            assert.equal(received.bytes.toString(), body);
+        });
+    }
+
+    test("one provider is spoken to in chat by chat clients and in Responses by others", async () => {
+        const body = JSON.stringify({ model: "gpt-5", messages: [{ role: "user", content: "hello  there" }], unknown_member: [1.0] });
+        const answer = await gateway.request(key, "/v1/chat/completions", body.replace("gpt-5", "both"));
+        assert.equal((await answer.json()).choices[0].message.content, "You said: hello  there");
+        const received = (await sim.requests()).at(-1);
+        assert.equal(received.path, "/v1/chat/completions");
+        assert.equal(received.bytes.toString(), body);
+        assert.equal((await gateway.row(answer)).provider, "both");
+    });
+
+    test("a chat with a model that has Responses alone is translated to it", async () => {
+        const chat = await client.chat.completions.create({ model: "codex", messages: [{ role: "user", content: "hello there" }] });
+        assert.equal(chat.choices[0].message.content, "You said: hello there");
+        assert.equal((await sim.requests()).at(-1).path, "/v1/responses");
+    });
+
+    test("a passage to a provider's Responses is metered as such", async () => {
+        const answer = await gateway.request(key, "/passthrough/both/responses", { model: "gpt-5", input: "hello there", stream: true });
+        assert.match(await answer.text(), /response.completed/);
+        const row = await gateway.row(answer);
+        assert.ok(row.prompt_tokens > 0 && row.completion_tokens > 0, JSON.stringify(row));
+        assert.equal(row.estimated, 0);
     });
 
     test("what only a provider keeps is refused where it would have to be translated", async () => {
@@ -100,7 +131,7 @@ models:
     });
 
     test("tokens are counted, by the provider or here", async () => {
-        for (const model of ["native", "chat"]) {
+        for (const model of ["native", "both", "chat"]) {
             const r = await gateway.request(key, "/v1/responses/input_tokens", { model, input: "hello there" });
             assert.equal(r.status, 200);
             const counted = await r.json();

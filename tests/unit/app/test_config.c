@@ -291,11 +291,11 @@ static void the_environment_makes_openai_and_local(void **state)
     assert_non_null(openai->keys[0].health);
     assert_int_equal(openai->flat_nusd_per_1k_tokens, 2000000);
     assert_false(openai->is_free);
-    assert_slice(openai->head_prefix[CHAT_OP_CHAT],
+    assert_slice(openai->heads[0].prefix[CHAT_OP_CHAT],
                  "POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\nuser-agent: "
                  "llm-gateway/" GW_VERSION "\r\naccept-encoding: identity\r\n"
                  "content-type: application/json\r\n");
-    assert_true(slice_starts(openai->head_prefix[CHAT_OP_EMBEDDING],
+    assert_true(slice_starts(openai->heads[0].prefix[CHAT_OP_EMBEDDING],
                              SLICE("POST /v1/embeddings HTTP/1.1\r\n")));
     assert_slice(local->name, "local");
     assert_true(local->is_free);

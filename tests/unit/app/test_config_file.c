@@ -47,7 +47,7 @@ static void the_file_of_the_design_is_understood(void **state)
     assert_slice(secret_slice(&p[0].keys[0].secret), "sk-0123456789");
     assert_int_equal(p[1].key_count, 2);
     assert_slice(p[1].extra_headers, "x-region: eu\r\n");
-    assert_true(slice_ends(p[1].head_prefix[CHAT_OP_CHAT], SLICE("\r\nx-region: eu\r\n")));
+    assert_true(slice_ends(p[1].heads[0].prefix[CHAT_OP_CHAT], SLICE("\r\nx-region: eu\r\n")));
     assert_int_equal(p[1].model_count, 1);
     assert_int_equal(p[2].timeouts.first_byte_ns, 600 * NS_PER_S);
     assert_int_equal(p[2].timeouts.connect_ns, 2 * NS_PER_S);
@@ -74,6 +74,70 @@ static void the_file_of_the_design_is_understood(void **state)
     load_end(&l);
 }
 
+/* What check prints for a file and an environment. */
+static void assert_dialects(const char *file, const char *const *env, const char *expected)
+{
+    struct load l;
+    char *printed = NULL;
+    size_t len = 0;
+    load_write("gateway.yaml", file);
+    load_from(&l, &(struct config_sources){.environment = load_pairs(env),
+                                           .config_file = "gateway.yaml"});
+    assert_string_equal(l.errors, "");
+    FILE *to = open_memstream(&printed, &len);
+    assert_non_null(to);
+    config_print(l.conf, false, to);
+    assert_int_equal(fclose(to), 0);
+    assert_has(printed, expected);
+    free(printed);
+    load_end(&l);
+}
+
+static void a_provider_speaks_one_dialect_or_a_list_of_them(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL};
+    static const char *const key[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
+    static const char *const elsewhere[] = {
+        "OPENAI_API_KEY=sk-0123456789", "OPENAI_UPSTREAM_URL=https://proxy.example.com/v1", NULL};
+    static const char *const both[] = {"LOCAL_BASE_URL=http://127.0.0.1:1/v1",
+                                       "LOCAL_DIALECT=responses,openai", NULL};
+    assert_dialects("", key, "openai: dialect openai and responses, https://api.openai.com/v1");
+    assert_dialects("", elsewhere, "openai: dialect openai, https://proxy.example.com/v1");
+    assert_dialects("", both, "local: dialect responses and openai, http://127.0.0.1:1/v1");
+    assert_dialects("providers: {local: {dialect: openai}}", both,
+                    "local: dialect responses and openai, ");
+    assert_dialects("providers: {p: {base_url: \"https://eu.api.openai.com/v1\"}}", none,
+                    "p: dialect openai and responses, ");
+    assert_dialects("providers: {p: {dialect: openai, base_url: \"https://api.openai.com/v1\"}}",
+                    none, "p: dialect openai, ");
+    assert_dialects("providers: {p: {dialect: [responses], base_url: \"https://h/v1\"}}", none,
+                    "p: dialect responses, ");
+    assert_dialects("providers: {p: {dialect: [openai, responses], api_version: latest,\n"
+                    "  base_url: \"https://n.openai.azure.com/openai/v1\"}}",
+                    none, "p: dialect openai and responses, ");
+}
+
+static void each_dialect_of_a_provider_has_heads_of_its_own(void **state)
+{
+    (void)state;
+    struct load l;
+    static const char *const key[] = {"OPENAI_API_KEY=sk-0123456789", NULL};
+    load_write("gateway.yaml", "");
+    load_from(&l, &(struct config_sources){.environment = load_pairs(key)});
+    const struct route_provider *p = &l.conf->providers[0];
+    size_t chat = route_dialect_index(p, &dialect_openai);
+    size_t responses = route_dialect_index(p, &dialect_responses);
+    assert_true(
+        slice_starts(p->heads[chat].prefix[CHAT_OP_CHAT],
+                     SLICE("POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\n")));
+    assert_true(slice_starts(p->heads[responses].prefix[CHAT_OP_CHAT],
+                             SLICE("POST /v1/responses HTTP/1.1\r\nhost: api.openai.com\r\n")));
+    assert_int_equal(p->heads[responses].prefix[CHAT_OP_EMBEDDING].len, 0);
+    assert_int_equal(route_dialect_index(p, &dialect_anthropic), p->dialect_count);
+    load_end(&l);
+}
+
 /* A file and what the error must say, with line and column. */
 static const char *const bad_files[][2] = {
     {"servr: {port: 1}", "gateway.yaml:1:1: unknown key servr in the file; did you mean server?"},
@@ -97,6 +161,17 @@ static const char *const bad_files[][2] = {
     {"providers: {p: {dialect: gemini, base_url: \"https://h\"}}",
      "gateway.yaml:1:13: provider p: dialect gemini is not in this version; accepted: openai"},
     {"providers: {p: {dialect: soap, base_url: \"https://h\"}}", "dialect soap is not known"},
+    {"providers: {p: {dialect: {a: b}, base_url: \"https://h\"}}",
+     "gateway.yaml:1:26: dialect: a name or a list of names is expected"},
+    {"providers: {p: {dialect: [[openai]], base_url: \"https://h\"}}",
+     "dialect: a name or a list of names is expected"},
+    {"providers: {p: {dialect: [openai, openai], base_url: \"https://h\"}}",
+     "provider p: dialect openai is given twice"},
+    {"providers: {p: {dialect: [openai, anthropic], base_url: \"https://h\"}}",
+     "provider p: dialects openai and anthropic differ in base_url or credential"},
+    {"providers: {p: {dialect: [openai, responses], api_version: \"2024-10-21\",\n"
+     "  base_url: \"https://n.openai.azure.com\"}}",
+     "and for responses where base_url ends in /openai/v1"},
     {"providers: {p: {keys: [k]}}", "provider p: base_url is missing"},
     {"providers: {p: {base_url: \"h:1\"}}", "provider p: base_url h:1 is not accepted"},
     {"providers: {p: {base_url: \"https://h\", key: k}}",
@@ -306,6 +381,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_file_of_the_design_is_understood),
+        cmocka_unit_test(a_provider_speaks_one_dialect_or_a_list_of_them),
+        cmocka_unit_test(each_dialect_of_a_provider_has_heads_of_its_own),
         cmocka_unit_test(a_bad_file_is_refused_with_its_place),
         cmocka_unit_test(an_empty_file_is_fine),
         cmocka_unit_test(an_absent_file_is_an_error),

@@ -640,7 +640,11 @@ static void a_provider_is_spoken_to_in_the_clients_words_where_it_can(void **sta
     assert_ptr_equal(dialect_choose(&dialect_anthropic, CHAT_OP_CHAT, both, 2), &dialect_openai);
     assert_ptr_equal(dialect_choose(&dialect_anthropic, CHAT_OP_COUNT_TOKENS, both, 2),
                      &dialect_responses);
+    static const struct dialect *const turned[] = {&dialect_responses, &dialect_openai};
     assert_ptr_equal(dialect_choose(&dialect_openai, CHAT_OP_EMBEDDING, both, 2), &dialect_openai);
+    assert_ptr_equal(dialect_choose(&dialect_gemini, CHAT_OP_EMBEDDING, turned, 2),
+                     &dialect_openai);
+    assert_ptr_equal(dialect_choose(&dialect_gemini, CHAT_OP_CHAT, turned, 2), &dialect_responses);
     assert_ptr_equal(dialect_find(SLICE("responses")), &dialect_responses);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_RESPONSES), &dialect_responses);
 }

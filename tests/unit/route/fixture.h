@@ -39,11 +39,12 @@ static inline struct route_provider *fixture_add(struct fixture *f, const char *
 {
     assert_true(f->provider_count < FIXTURE_PROVIDERS);
     struct route_provider *p = &f->providers[f->provider_count];
-    *p = (struct route_provider){.name = slice_str(name),
-                                 .dialect = strcmp(name, "anthropic") == 0 ? &fixture_anthropic
-                                                                           : &fixture_openai,
-                                 .flat_nusd_per_1k_tokens = -1,
-                                 .index = f->provider_count};
+    *p = (struct route_provider){
+        .name = slice_str(name),
+        .dialects = {strcmp(name, "anthropic") == 0 ? &fixture_anthropic : &fixture_openai},
+        .dialect_count = 1,
+        .flat_nusd_per_1k_tokens = -1,
+        .index = f->provider_count};
     if (strcmp(name, "local") == 0) {
         p->is_free = true;
         p->passes_unknown = true;

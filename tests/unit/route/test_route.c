@@ -332,6 +332,50 @@ static void test_a_price_has_a_source(void **state)
     }
 }
 
+static const struct dialect *spoken_to(struct fixture *f, const char *model,
+                                       const struct dialect *client)
+{
+    struct route_plan plan;
+    (void)fixture_resolve(f, model, &plan);
+    assert_true(plan.count > 0);
+    return route_dialect(&plan.targets[0], client, CHAT_OP_CHAT);
+}
+
+static void test_a_chat_is_translated_for_models_that_know_responses_alone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_providers(&f, "openai,acme");
+    struct route_provider *p = fixture_provider(&f, "openai");
+    p->dialects[0] = &dialect_openai;
+    p->dialects[1] = &dialect_responses;
+    p->dialect_count = 2;
+    fixture_provider(&f, "acme")->dialects[0] = &dialect_openai;
+    assert_int_equal(fixture_build(&f), OK);
+    assert_ptr_equal(spoken_to(&f, "openai/gpt-4o", &dialect_openai), &dialect_openai);
+    assert_ptr_equal(spoken_to(&f, "openai/gpt-4o", &dialect_responses), &dialect_responses);
+    assert_ptr_equal(spoken_to(&f, "openai/gpt-4o", &dialect_anthropic), &dialect_openai);
+    assert_ptr_equal(spoken_to(&f, "openai/gpt-5-codex", &dialect_openai), &dialect_responses);
+    assert_ptr_equal(spoken_to(&f, "openai/gpt-5-codex", &dialect_anthropic), &dialect_responses);
+    assert_ptr_equal(spoken_to(&f, "acme/gpt-5-codex", &dialect_openai), &dialect_openai);
+    fixture_deinit(&f);
+}
+
+static void test_a_provider_of_responses_has_openais_prices(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct route_plan plan;
+    fixture_init(&f);
+    fixture_providers(&f, "acme");
+    fixture_provider(&f, "acme")->dialects[0] = &dialect_responses;
+    assert_int_equal(fixture_build(&f), OK);
+    (void)fixture_resolve(&f, "acme/gpt-4o-mini", &plan);
+    assert_int_equal(plan.targets[0].facts.price_source, ROUTE_PRICE_CATALOGUE);
+    fixture_deinit(&f);
+}
+
 struct seen {
     bool has_entry, has_listed, has_priced, has_pattern;
 };
@@ -373,6 +417,8 @@ int main(void)
         cmocka_unit_test(test_no_memory_fails_cleanly_wherever_it_ends),
         cmocka_unit_test(test_a_list_of_models_speaks_for_its_provider),
         cmocka_unit_test(test_a_price_has_a_source),
+        cmocka_unit_test(test_a_chat_is_translated_for_models_that_know_responses_alone),
+        cmocka_unit_test(test_a_provider_of_responses_has_openais_prices),
         cmocka_unit_test(test_models_are_entries_and_what_providers_have)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
