@@ -52,6 +52,8 @@ static void render_record(struct text *out, const struct usage_record *r)
     add_i64(out, "completion_tokens", usage_completion(&r->usage));
     add_i64(out, "total_tokens", usage_total(&r->usage));
     add_i64(out, "cache_read_tokens", r->usage.cache_read);
+    add_i64(out, "cache_write_5m_tokens", r->usage.cache_write_5m);
+    add_i64(out, "cache_write_1h_tokens", r->usage.cache_write_1h);
     add_i64(out, "reasoning_tokens", r->usage.reasoning);
     add_usd(out, "cost", r->cost_nusd);
     add_usd(out, "reserved", r->reserved_nusd);
