@@ -91,8 +91,8 @@ static bool is_own_operation(struct arena *a, const struct dialect *d, struct sl
 }
 
 /* The one of the provider's dialects that has an operation there; else its first. */
-static const struct dialect *dialect_with(struct arena *a, const struct route_provider *p,
-                                          struct slice path)
+static const struct dialect *dialect_with_path(struct arena *a, const struct route_provider *p,
+                                               struct slice path)
 {
     for (size_t i = 0; i < p->dialect_count; i++) {
         if (is_own_operation(a, p->dialects[i], path)) {
@@ -119,7 +119,7 @@ static enum err find_provider(struct exchange *x, struct fault *f)
     if (e != OK) {
         return refuse(f, e, FAULT_OVERLOADED, slice_str(err_text(e)));
     }
-    x->client = dialect_with(x->arena, x->plan.targets[0].provider, x->raw->path);
+    x->client = dialect_with_path(x->arena, x->plan.targets[0].provider, x->raw->path);
     if (x->who.allowed_models.len && !is_reading(x) &&
         !is_own_operation(x->arena, x->client, x->raw->path)) {
         return refuse(
