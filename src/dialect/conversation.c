@@ -31,8 +31,14 @@ struct prefix {
 
 static void add_bytes(struct prefix *p, struct slice s)
 {
+    enum { END_BYTES = CONVERSATION_PIECE_MAX_BYTES / 2 };
     const uint64_t key[2] = {p->hash, s.len};
-    p->hash = siphash(key, slice_head(s, CONVERSATION_PIECE_MAX_BYTES));
+    if (s.len <= CONVERSATION_PIECE_MAX_BYTES) {
+        p->hash = siphash(key, s);
+        return;
+    }
+    const uint64_t then[2] = {siphash(key, slice_head(s, END_BYTES)), s.len};
+    p->hash = siphash(then, slice_from(s, s.len - END_BYTES));
 }
 
 /* As spelled: a client spells the same text alike. */

@@ -9,8 +9,8 @@
 #include "wire/spans.h"
 
 enum {
-    CONVERSATION_PIECE_MAX_BYTES = 65536, /* hashed of one text; its length counts, too */
-    CONVERSATION_LEAD_MAX = 16            /* system turns looked at before the first other one */
+    CONVERSATION_PIECE_MAX_BYTES = 8192, /* hashed of one text, both its ends; its length counts */
+    CONVERSATION_LEAD_MAX = 16           /* system turns looked at before the first other one */
 };
 
 /* Where a request tells it. Spans are those that scan() found, SPAN_ABSENT where there is none. */

@@ -7,8 +7,8 @@
 #include "wire/json.h"
 #include "wire/spans.h"
 
-/* Members of requests that somebody here reads. All of them decide: readers differ in which of two
- * they take. */
+/* Members of requests that somebody here reads. All of them decide but prompt_cache_key: readers
+ * differ in which of two they take. */
 enum openai_member {
     M_MODEL,
     M_STREAM,

@@ -20,7 +20,7 @@
 /* Of the ids of thoughts in answers that we write. */
 #define RESPONSES_THOUGHT_PREFIX SLICE("rs_gw_")
 
-/* Members of requests that somebody here reads. All of them decide. */
+/* Members of requests that somebody here reads. All of them decide but prompt_cache_key. */
 enum responses_member {
     R_MODEL,
     R_STREAM,

@@ -128,27 +128,31 @@ static void without_a_beginning_there_is_no_prefix(void **state)
 }
 
 /* A first message may be longer than anybody wants to hash. */
-static void a_long_text_counts_by_its_beginning_and_length(void **state)
+static void a_long_text_counts_by_its_ends_and_length(void **state)
 {
     (void)state;
     enum { LONG = 3 * CONVERSATION_PIECE_MAX_BYTES };
     char *body = malloc(LONG + 200);
-    uint64_t seen[3];
+    uint64_t seen[4];
     assert_non_null(body);
     for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
         struct text t = text_in(body, LONG + 200);
         TEXT_ADD(&t, CHAT "{\"role\":\"user\",\"content\":\"");
         size_t begin = t.len;
-        char *text = text_reserve(&t, LONG + i % 2);
+        char *text = text_reserve(&t, LONG + (i == 1));
         assert_non_null(text);
-        memset(text, 'x', LONG + i % 2);
+        memset(text, 'x', LONG + (i == 1));
         body[begin + CONVERSATION_PIECE_MAX_BYTES + 7] = (char)('a' + i);
+        if (i == 3) {
+            body[t.len - 1] = 'y';
+        }
         TEXT_ADD(&t, "\"}]}");
         text_add_char(&t, '\0');
         seen[i] = prefix(&dialect_openai, body);
     }
     assert_int_equal(seen[0], seen[2]);
-    assert_int_not_equal(seen[0], seen[1]);
+    assert_int_not_equal(seen[0], seen[1]); /* longer */
+    assert_int_not_equal(seen[0], seen[3]); /* another end */
     free(body);
 }
 
@@ -216,7 +220,7 @@ int main(void)
         cmocka_unit_test(turns_of_one_conversation_have_one_prefix),
         cmocka_unit_test(another_beginning_is_another_conversation),
         cmocka_unit_test(without_a_beginning_there_is_no_prefix),
-        cmocka_unit_test(a_long_text_counts_by_its_beginning_and_length),
+        cmocka_unit_test(a_long_text_counts_by_its_ends_and_length),
         cmocka_unit_test(sessions_are_found_as_clients_tell_them),
         cmocka_unit_test(an_attribution_is_a_first_line),
     };
