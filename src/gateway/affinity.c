@@ -62,7 +62,7 @@ void affinity_find(struct exchange *x)
     struct slice session = session_of_head(&x->rq->head);
     bool is_chat = !x->raw && x->route->op == CHAT_OP_CHAT;
     struct conversation c = {.session = session};
-    if (is_chat && !session.len) {
+    if (is_chat && !session.len && x->client->front->find_conversation) {
         x->client->front->find_conversation(x->arena, &x->ask, &c);
     }
     if (c.session.len) {

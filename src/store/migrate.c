@@ -227,7 +227,7 @@ static const char schema_prompt_cache[] =
 static const struct migration migrations[] = {
     {1, {schema_directory}, NULL},        {2, {schema_rows, schema_views, schema_sums}, NULL},
     {3, {schema_data}, usage_carry_over}, {4, {schema_data_views}, NULL},
-    {5, {schema_prompt_cache}, NULL},
+    {6, {schema_prompt_cache}, NULL}, /* 5: dialects of rows, made beside it */
 };
 
 static const char begin_sql[] =

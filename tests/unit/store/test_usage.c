@@ -594,7 +594,7 @@ static void a_database_of_version_2_keeps_its_rows(void **state)
     assert_int_equal(query(&s, "SELECT count(*) FROM sqlite_master WHERE name LIKE "
                                "'requests_%ed' OR name LIKE '%fresh%'"),
                      0);
-    /* What version 5 sums a day is filled in from the rows. */
+    /* What version 6 sums a day is filled in from the rows. */
     assert_int_equal(query(&s, "SELECT cache_read_tokens * 100 + cache_write_5m_tokens * 10 + "
                                "cache_write_1h_tokens FROM usage_daily"),
                      123);
