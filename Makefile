@@ -36,7 +36,7 @@ behaviour: deps all ## the binary against the simulator, with the official SDK (
 
 check: deps-run deps-check layers format tidy ## format, tidy, layers, sizes, docs, cppcheck
 layers:
-	@tools/check_layers.py && tools/check_sizes.py && tools/gen_docs.py --check
+	@tools/check_layers.py && tools/check_sizes.py && tools/check_traps.py && tools/gen_docs.py --check
 compatibility: deps all ## run the matrix of dialects and write docs/COMPATIBILITY.md
 	@tools/compatibility.mjs build/release
 docs: all ## write docs/config.md, errors.md and metrics.md from their tables

@@ -1,6 +1,7 @@
 /* admin/inspect.c -- looking without changing: one request's record, the audit log, explain,
  * prices, live state. */
 #include "admin/resources.h"
+#include "gateway/affinity.h"
 
 /* --- GET requests/{id} -------------------------------------------------------------------------
  */
@@ -51,6 +52,8 @@ static void render_record(struct text *out, const struct usage_record *r)
     add_i64(out, "completion_tokens", usage_completion(&r->usage));
     add_i64(out, "total_tokens", usage_total(&r->usage));
     add_i64(out, "cache_read_tokens", r->usage.cache_read);
+    add_i64(out, "cache_write_5m_tokens", r->usage.cache_write_5m);
+    add_i64(out, "cache_write_1h_tokens", r->usage.cache_write_1h);
     add_i64(out, "reasoning_tokens", r->usage.reasoning);
     add_usd(out, "cost", r->cost_nusd);
     add_usd(out, "reserved", r->reserved_nusd);
@@ -222,6 +225,32 @@ static void explain_targets(struct text *out, const struct route_plan *plan)
     TEXT_ADD(out, "]");
 }
 
+/* Where a conversation goes, if there is a choice: the first key of the file is 1. */
+static void explain_choice(struct admin_job *job, const struct route_plan *plan, struct id tenant)
+{
+    struct text *out = &job->out;
+    struct route_choice home;
+    bool is_free = route_is_free(plan);
+    add_str(out, "choice", is_free ? SLICE("affinity") : SLICE("none"));
+    if (!is_free || !job->more.len) {
+        return;
+    }
+    text_add_json_key(out, "affinity");
+    if (!route_home(plan, affinity_of(tenant, AFFINITY_HEADER, job->more), clock_mono_ns(),
+                    &home)) {
+        TEXT_ADD(out, "null");
+        return;
+    }
+    TEXT_ADD(out, "{");
+    add_str(out, "value", job->more);
+    add_str(out, "provider", plan->targets[home.target].provider->name);
+    add_str(out, "model", plan->targets[home.target].model);
+    if (home.key != SIZE_MAX) {
+        add_i64(out, "key", (int64_t)home.key + 1);
+    }
+    TEXT_ADD(out, "}");
+}
+
 /* Which limit has least left, so would refuse first. */
 static void explain_next(struct text *out, const struct quota_view *v, struct id id, int64_t *least)
 {
@@ -258,7 +287,7 @@ static void explain_limits(struct text *out, struct limit *limit, struct quota_n
     text_add(out, next.len ? text_slice(&next) : SLICE("null"));
 }
 
-static void explain_route(struct admin_job *job)
+static void explain_route(struct admin_job *job, struct id tenant)
 {
     struct text *out = &job->out;
     struct route_plan plan;
@@ -271,6 +300,7 @@ static void explain_route(struct admin_job *job)
     }
     add_str(out, "route", plan.is_fallback ? SLICE("fallback") : SLICE("direct"));
     explain_targets(out, &plan);
+    explain_choice(job, &plan, tenant);
     struct chat_ask ask = {.output_max_tokens = 1000, .choices = 1, .prompt_max_tokens = 1000};
     struct route_bound bound;
     route_bound(&plan, &ask, &bound);
@@ -303,7 +333,7 @@ static void explain_work(struct admin_job *job, struct store_db *db)
     explain_limits(out, limit, limit_node_find(limit, key.id), key.id);
     if (job->text.len) {
         add_bool(out, "model_allowed", !allowed.len || auth_model_allowed(allowed, job->text));
-        explain_route(job);
+        explain_route(job, key.tenant);
     }
     struct slice mode =
         key.policy.cache_mode.len ? key.policy.cache_mode : tenant.policy.cache_mode;
@@ -322,6 +352,7 @@ void explain_get(struct door *d)
     struct arena *a = &d->rq->arena;
     struct slice key_text = http_query_get(a, d->rq->head.query, SLICE("key"));
     struct slice model = http_query_get(a, d->rq->head.query, SLICE("model"));
+    struct slice affinity = http_query_get(a, d->rq->head.query, SLICE("affinity"));
     struct id key;
     struct auth_who who;
     if (!key_text.len) {
@@ -340,6 +371,7 @@ void explain_get(struct door *d)
     if (job) {
         job->key = key;
         job->text = arena_dup(&job->arena, model);
+        job->more = arena_dup(&job->arena, affinity);
         job_submit(job);
     }
 }

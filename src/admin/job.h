@@ -22,9 +22,9 @@ struct admin_job {
     struct id tenant, key; /* from the path, zero when absent */
     yyjson_val *body;      /* root object in the arena; NULL without a body */
     struct slice body_text;
-    int64_t number;    /* a query parameter: limit, days ... */
-    struct id after;   /* cursor */
-    struct slice text; /* free for the handler; arena */
+    int64_t number;          /* a query parameter: limit, days ... */
+    struct id after;         /* cursor */
+    struct slice text, more; /* free for the handler; arena */
     int status;
     struct text out;
 };

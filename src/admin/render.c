@@ -146,6 +146,17 @@ void render_key(struct text *out, const struct store_key *k)
     TEXT_ADD(out, "}");
 }
 
+int64_t render_cache_read_share(const struct store_usage_row *r)
+{
+    enum { WHOLE = 10000 };
+    if (r->prompt_tokens < WHOLE) {
+        return r->prompt_tokens > 0 ? r->cache_read_tokens * WHOLE / r->prompt_tokens : 0;
+    }
+    bool is_huge = r->cache_read_tokens > INT64_MAX / WHOLE;
+    return is_huge ? r->cache_read_tokens / (r->prompt_tokens / WHOLE)
+                   : r->cache_read_tokens * WHOLE / r->prompt_tokens;
+}
+
 void render_usage_row(struct text *out, const struct store_usage_row *r)
 {
     TEXT_ADD(out, "{");
@@ -160,5 +171,18 @@ void render_usage_row(struct text *out, const struct store_usage_row *r)
     text_add_json_key(out, "avg_latency_ms");
     text_addf(out, "%lld.%03lld", (long long)(r->latency_avg_us / 1000),
               (long long)(r->latency_avg_us % 1000));
+    text_add_json_key(out, "prompt_tokens");
+    text_add_i64(out, r->prompt_tokens);
+    text_add_json_key(out, "cache_read_tokens");
+    text_add_i64(out, r->cache_read_tokens);
+    text_add_json_key(out, "cache_write_5m_tokens");
+    text_add_i64(out, r->cache_write_5m_tokens);
+    text_add_json_key(out, "cache_write_1h_tokens");
+    text_add_i64(out, r->cache_write_1h_tokens);
+    int64_t share = render_cache_read_share(r);
+    text_add_json_key(out, "cache_read_share");
+    text_addf(out, "%lld.%04lld", (long long)(share / 10000), (long long)(share % 10000));
+    text_add_json_key(out, "saved");
+    text_add_usd(out, r->saved_nusd);
     TEXT_ADD(out, "}");
 }

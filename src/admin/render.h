@@ -24,4 +24,7 @@ void render_tenant(struct text *out, const struct store_tenant *t);
 void render_key(struct text *out, const struct store_key *k);
 void render_usage_row(struct text *out, const struct store_usage_row *r);
 
+/* Of the prompt, read from the provider's prompt cache; in ten thousandths. */
+int64_t render_cache_read_share(const struct store_usage_row *r);
+
 #endif

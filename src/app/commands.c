@@ -521,6 +521,19 @@ static int list_keys(struct command *c)
 /* --- usage -------------------------------------------------------------------------------------
  */
 
+/* Of the provider's prompt cache: tokens read and their share, tokens written, what it saved. */
+static void show_prompt_cache(struct command *c, const struct store_usage_row *r)
+{
+    int64_t share = render_cache_read_share(r);
+    command_number_cell(c, r->cache_read_tokens, NUMBER_COLUMN + 4);
+    (void)fprintf(c->out, "%*lld.%lld%%", NUMBER_COLUMN - 3, (long long)(share / 100),
+                  (long long)(share / 10 % 10));
+    command_number_cell(c, r->cache_write_5m_tokens + r->cache_write_1h_tokens, NUMBER_COLUMN + 4);
+    char saved[MONEY_TEXT_MAX_BYTES]; /* writes may outweigh */
+    size_t len = money_format(r->saved_nusd, saved);
+    (void)fprintf(c->out, "%*.*s", NUMBER_COLUMN + 4, (int)len, saved);
+}
+
 static void show_usage_row(void *ctx, const struct store_usage_row *r)
 {
     struct command *c = ctx;
@@ -531,14 +544,17 @@ static void show_usage_row(void *ctx, const struct store_usage_row *r)
     } else {
         if (c->rows == 0) {
             command_cell(c, SLICE("PROVIDER"), NAME_COLUMN);
-            (void)fprintf(c->out, "%*s%*s%*s%*s\n", NUMBER_COLUMN, "REQUESTS", NUMBER_COLUMN + 4,
-                          "TOKENS", NUMBER_COLUMN + 4, "USD", NUMBER_COLUMN, "AVERAGE MS");
+            (void)fprintf(c->out, "%*s%*s%*s%*s%*s%*s%*s%*s\n", NUMBER_COLUMN, "REQUESTS",
+                          NUMBER_COLUMN + 4, "TOKENS", NUMBER_COLUMN + 4, "USD", NUMBER_COLUMN,
+                          "AVERAGE MS", NUMBER_COLUMN + 4, "CACHE READ", NUMBER_COLUMN, "OF PROMPT",
+                          NUMBER_COLUMN + 4, "CACHE WRITE", NUMBER_COLUMN + 4, "SAVED USD");
         }
         command_cell(c, r->provider.len ? r->provider : SLICE("(none)"), NAME_COLUMN);
         command_number_cell(c, r->requests, NUMBER_COLUMN);
         command_number_cell(c, r->tokens, NUMBER_COLUMN + 4);
         command_usd_cell(c, r->cost_nusd, NUMBER_COLUMN + 4);
         command_number_cell(c, r->latency_avg_us / 1000, NUMBER_COLUMN);
+        show_prompt_cache(c, r);
         (void)fputc('\n', c->out);
     }
     c->rows++;

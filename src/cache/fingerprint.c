@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/text.h"
+#include "dialect/conversation.h"
 #include "wire/json.h"
 
 #include <assert.h>
@@ -270,6 +271,46 @@ static bool is_left_out(struct slice name)
     return slice_starts(name, SLICE("prompt_cache_"));
 }
 
+static size_t attribution_of(yyjson_val *text)
+{
+    return yyjson_is_str(text) ? conversation_attribution(json_string(text), SLICE("\n")) : 0;
+}
+
+/* A block that begins with an attribution: what stands behind it counts, its other members (a cache
+ * marker) do not. */
+static enum err put_attributed(struct canon *c, yyjson_val *block, size_t attribution)
+{
+    struct member *m;
+    size_t n;
+    enum err e = members_of(c, block, &m, &n); /* no name twice */
+    put_kind(c, 'a', 0);
+    put_string(c, slice_from(json_string(yyjson_obj_get(block, "text")), attribution));
+    return e;
+}
+
+/* Claude Code's system prompt without its attribution, which is another one in each request. */
+static enum err put_system(struct canon *c, yyjson_val *system)
+{
+    yyjson_arr_iter iter = yyjson_arr_iter_with(system);
+    yyjson_val *block;
+    size_t attribution = attribution_of(system);
+    enum err e = OK;
+    if (attribution) {
+        put_kind(c, 'a', 0);
+        put_string(c, slice_from(json_string(system), attribution));
+        return OK;
+    }
+    if (!yyjson_is_arr(system)) {
+        return put_value(c, system);
+    }
+    put_kind(c, '[', yyjson_arr_size(system));
+    while (e == OK && (block = yyjson_arr_iter_next(&iter))) {
+        attribution = attribution_of(yyjson_obj_get(block, "text"));
+        e = attribution ? put_attributed(c, block, attribution) : put_value(c, block);
+    }
+    return e;
+}
+
 static enum err put_request(struct canon *c, yyjson_val *root)
 {
     struct member *m;
@@ -286,7 +327,13 @@ static enum err put_request(struct canon *c, yyjson_val *root)
             m[kept++] = m[i];
         }
     }
-    return put_members(c, m, kept);
+    put_kind(c, '{', kept);
+    for (size_t i = 0; i < kept && e == OK; i++) {
+        put_string(c, m[i].name);
+        e = slice_eq(m[i].name, SLICE("system")) ? put_system(c, m[i].value)
+                                                 : put_value(c, m[i].value);
+    }
+    return e;
 }
 
 enum err fingerprint_request(struct arena *scratch, struct id scope, struct slice operation,

@@ -4,13 +4,14 @@
  * Members are ordered by name, numbers in one form (1.0 = 1 = 1e0, of any size exactly), strings
  * unescaped; top-level members that cannot change the answer are left out: stream, stream_options,
  * user, safety_identifier, metadata, prompt_cache_*, store, service_tier; and model, for which the
- * argument stands. null is not the same as absent. A name given twice in any object is E_SYNTAX:
- * providers differ in which one they read.
+ * argument stands. Of Anthropic's `system` the attribution line that Claude Code puts before it is
+ * left out (dialect/conversation.h). null is not the same as absent. A name given twice in any
+ * object is E_SYNTAX: providers differ in which one they read.
  *
  * Hashed are: scope, operation, model, value. Every text and every count stands behind its kind and
  * before its bytes, so no two requests run together:
  *   s <length> bytes | # <length> digits e exponent | [ <count> values | { <count> (s value)... | t
- * f n
+ * f n | a (s: what stands behind an attribution)
  */
 #ifndef CACHE_FINGERPRINT_H
 #define CACHE_FINGERPRINT_H

@@ -1,5 +1,7 @@
 #include "chat/price.h"
 
+#include "core/check.h"
+
 #include <assert.h>
 
 __extension__ typedef __int128 wide; /* nano-USD times a million: one request's exact sum */
@@ -82,6 +84,19 @@ int64_t price_cost(const struct price *price, const struct usage *usage)
                line(unnamed_tokens(usage, prompt), full.reasoning) +
                (wide)price->per_request_nusd * PER_MTOK;
     return narrow((sum + PER_MTOK / 2) / PER_MTOK);
+}
+
+int64_t price_prompt_cache_saved(const struct price *price, const struct usage *usage)
+{
+    int64_t cached =
+        i64_add_sat(usage->cache_read, i64_add_sat(usage->cache_write_5m, usage->cache_write_1h));
+    if (cached == 0) {
+        return 0;
+    }
+    struct usage plain = *usage;
+    plain.input = i64_add_sat(plain.input, cached);
+    plain.cache_read = plain.cache_write_5m = plain.cache_write_1h = 0;
+    return price_cost(price, &plain) - price_cost(price, usage);
 }
 
 int64_t price_bound(const struct price *price, int64_t prompt_max_tokens, int64_t output_max_tokens)

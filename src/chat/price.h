@@ -34,6 +34,9 @@ struct price {
 /* Cost of a finished answer. Tokens of total_reported that no other member names are billed as
  * reasoning. */
 int64_t price_cost(const struct price *price, const struct usage *usage) NONNULL;
+/* What the provider's prompt cache made the answer cheaper: its reads at the price of plain input,
+ * less what its writes cost more; negative where the writes outweigh. */
+int64_t price_prompt_cache_saved(const struct price *price, const struct usage *usage) NONNULL;
 /* Upper bound before the call: dearest of every tier the prompt may reach, cache writes included;
  * rounded up. */
 int64_t price_bound(const struct price *price, int64_t prompt_max_tokens, int64_t output_max_tokens)

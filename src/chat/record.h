@@ -43,8 +43,9 @@ struct usage_record {
     int64_t admitted_unix_ns; /* decides period and day */
     int64_t reserved_nusd;
     int64_t cost_nusd;
-    int64_t saved_nusd;     /* what a cache hit would have cost */
-    int64_t latency_ns;     /* head complete to last byte handed over */
+    int64_t saved_nusd; /* by a hit of our cache: what it would have cost; else by the provider's
+                           prompt cache (price_prompt_cache_saved) */
+    int64_t latency_ns; /* head complete to last byte handed over */
     int64_t first_token_ns; /* -1: none */
     struct usage usage;
     int32_t http_status;

@@ -25,8 +25,8 @@ static const struct family_row family_rows[METRIC_FAMILY_COUNT] = {
 
 static const char *const status_labels[METRIC_STATUS_COUNT] = {
     NULL, "success", "cached", "error", "refused", "client_gone", "upstream_cut", "crashed"};
-static const char *const token_labels[METRIC_TOKEN_COUNT] = {"prompt", "completion", "cache_read",
-                                                             "cache_write", "reasoning"};
+static const char *const token_labels[METRIC_TOKEN_COUNT] = {
+    "prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "reasoning"};
 static const char *const outcome_labels[METRIC_OUTCOME_COUNT] = {"ok", "failed", "limited",
                                                                  "refused", "cancelled"};
 static const char *const price_labels[METRIC_PRICE_COUNT] = {"known", "flat", "zero", "unknown"};

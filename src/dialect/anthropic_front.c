@@ -2,6 +2,7 @@
 #include "core/check.h"
 #include "core/clock.h"
 #include "dialect/anthropic.h"
+#include "dialect/conversation.h"
 #include "dialect/write.h"
 #include "wire/http_lines.h"
 
@@ -57,6 +58,16 @@ static void close_models(struct slice first, struct slice last, struct text *out
     TEXT_ADD(out, "}");
 }
 
+static void find_conversation(struct arena *a, const struct chat_ask *ask, struct conversation *out)
+{
+    const struct anthropic_members *m = ask->spans;
+    (void)a;
+    out->session = conversation_session_of(ask->user);
+    out->system = m->at[A_SYSTEM];
+    out->tools = m->at[A_TOOLS];
+    out->turns = m->at[A_MESSAGES];
+}
+
 const struct dialect_front anthropic_front = {
     .path = SLICE_INIT("/v1/messages"),
     .client_header = SLICE_INIT("anthropic-version"),
@@ -65,4 +76,5 @@ const struct dialect_front anthropic_front = {
     .models_open = SLICE_INIT("{\"data\":["),
     .render_model = render_model,
     .close_models = close_models,
+    .find_conversation = find_conversation,
 };

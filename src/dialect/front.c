@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 #include "core/clock.h"
+#include "dialect/openai.h"
 #include "dialect/write.h"
 #include "wire/http_lines.h"
 
@@ -71,4 +72,5 @@ const struct dialect_front front_openai = {
     .models_open = SLICE_INIT(FRONT_MODELS_OPEN),
     .render_model = front_render_model,
     .close_models = front_close_models,
+    .find_conversation = openai_find_conversation,
 };

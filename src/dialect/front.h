@@ -1,5 +1,6 @@
-/* dialect/front.h -- what the clients of a dialect find beside the answers to their requests: how
- * an answer's head tells the limits, the list of models, whose a path or a head is.
+/* dialect/front.h -- what the gateway has to do with the clients of a dialect beside the answers to
+ * their requests: how an answer's head tells the limits, the list of models, whose a path or a head
+ * is, where a request tells its conversation.
  *
  * Sans-I/O like the rest of dialect/: texts are written into what the caller hands over.
  */
@@ -10,6 +11,8 @@
 #include "wire/http1.h"
 
 struct dialect;
+struct chat_ask;
+struct conversation;
 
 /* What is left of the gateway's own limits. A limit of -1: there is none. */
 struct dialect_rates {
@@ -43,6 +46,11 @@ struct dialect_front {
     struct slice models_open;
     void (*render_model)(const struct dialect_model *m, struct text *out);
     void (*close_models)(struct slice first, struct slice last, struct text *out);
+
+    /* Where a chat request that scan() has read tells its conversation (dialect/conversation.h);
+     * *out comes zeroed. NULL: the dialect has no requests. */
+    void (*find_conversation)(struct arena *a, const struct chat_ask *ask,
+                              struct conversation *out);
 };
 
 /* OpenAI's names and Go's durations; also what dialects without names of their own use. */
@@ -54,7 +62,7 @@ void front_go_duration(int64_t ns, struct text *out);
 void front_render_model(const struct dialect_model *m, struct text *out);
 void front_close_models(struct slice first, struct slice last, struct text *out);
 
-extern const struct dialect_front front_openai; /* all of the above */
+extern const struct dialect_front front_openai; /* all of the above, and OpenAI's chat requests */
 
 /* Whose clients use such a path, NULL: those of several dialects. */
 const struct dialect *dialect_of_path(struct slice path);

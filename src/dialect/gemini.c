@@ -231,6 +231,14 @@ static const struct dialect_events events = {
     .to_events = gemini_to_events,
 };
 
+static const struct dialect_front front = {
+    .render_rates = front_render_rates,
+    .models_open = SLICE_INIT(FRONT_MODELS_OPEN),
+    .render_model = front_render_model,
+    .close_models = front_close_models,
+    .find_conversation = gemini_find_conversation,
+};
+
 const struct dialect dialect_gemini = {
     .name = "gemini",
     .record = RECORD_DIALECT_GEMINI,
@@ -240,7 +248,7 @@ const struct dialect dialect_gemini = {
     .render_count = render_count,
     .render_fault = gemini_render_fault,
     .render_stream_fault = gemini_render_stream_fault,
-    .front = &front_openai,
+    .front = &front,
     .path = path,
     .render_auth = render_auth,
     .encode_request = gemini_encode_request,

@@ -34,6 +34,8 @@ enum err gemini_scan(struct arena *a, enum chat_operation op, struct slice body,
                      struct chat_ask *out, struct fault *out_fault);
 enum err gemini_forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o,
                         struct body_parts *out);
+void gemini_find_conversation(struct arena *a, const struct chat_ask *ask,
+                              struct conversation *out);
 
 /* gemini_parts.c */
 struct gemini_decoder {

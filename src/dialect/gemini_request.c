@@ -1,6 +1,7 @@
 /* What the gateway reads from a request, and how it forwards one. The model and the form of the
  * answer are not in the body: they come from the URL (gemini_route()). */
 #include "core/check.h"
+#include "dialect/conversation.h"
 #include "dialect/gemini.h"
 
 #include <assert.h>
@@ -553,4 +554,13 @@ enum err gemini_forward(struct arena *a, const struct chat_ask *ask, const struc
     out->count = 1;
     out->bytes = renamed.len;
     return whole.is_full || renamed.is_full || !name.ptr ? E_NOMEM : OK;
+}
+
+void gemini_find_conversation(struct arena *a, const struct chat_ask *ask, struct conversation *out)
+{
+    const struct span *at = ((const struct members *)ask->spans)->at;
+    (void)a; /* the dialect has no word for a session */
+    out->system = *either(at, G_SYSTEM);
+    out->tools = at[G_TOOLS];
+    out->turns = at[G_CONTENTS];
 }

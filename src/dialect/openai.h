@@ -7,8 +7,8 @@
 #include "wire/json.h"
 #include "wire/spans.h"
 
-/* Members of requests that somebody here reads. All of them decide: readers differ in which of two
- * they take. */
+/* Members of requests that somebody here reads. All of them decide but prompt_cache_key: readers
+ * differ in which of two they take. */
 enum openai_member {
     M_MODEL,
     M_STREAM,
@@ -33,6 +33,7 @@ enum openai_member {
     M_PLUGINS,
     M_PREVIOUS_RESPONSE_ID,
     M_CONVERSATION,
+    M_PROMPT_CACHE_KEY,
     M_COUNT
 };
 
@@ -77,6 +78,9 @@ enum err openai_scan(struct arena *a, enum chat_operation op, struct slice body,
                      struct chat_ask *out, struct fault *out_fault);
 enum err openai_forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o,
                         struct body_parts *out);
+/* Of the own dialect's requests, too. */
+void openai_find_conversation(struct arena *a, const struct chat_ask *ask,
+                              struct conversation *out);
 
 /* openai_decode.c */
 enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);

@@ -1,4 +1,5 @@
 #include "core/check.h"
+#include "dialect/conversation.h"
 #include "dialect/openai.h"
 
 #include <assert.h>
@@ -36,6 +37,7 @@ static const struct span_name member_names[M_COUNT] = {
     [M_PLUGINS] = {SLICE_INIT("plugins"), true},
     [M_PREVIOUS_RESPONSE_ID] = {SLICE_INIT("previous_response_id"), true},
     [M_CONVERSATION] = {SLICE_INIT("conversation"), true},
+    [M_PROMPT_CACHE_KEY] = {SLICE_INIT("prompt_cache_key"), false},
 };
 
 void openai_refuse(struct arena *a, struct fault *out, const char *param, const char *code,
@@ -555,4 +557,12 @@ enum err openai_forward(struct arena *a, const struct chat_ask *ask, const struc
     }
     add_part(out, slice_from(ask->body, at));
     return OK;
+}
+
+void openai_find_conversation(struct arena *a, const struct chat_ask *ask, struct conversation *out)
+{
+    const struct openai_members *m = ask->spans;
+    out->session = conversation_id_of(a, &m->at[M_PROMPT_CACHE_KEY]);
+    out->tools = m->at[span_is_given(&m->at[M_TOOLS]) ? M_TOOLS : M_FUNCTIONS];
+    out->turns = m->at[M_MESSAGES];
 }

@@ -6,7 +6,7 @@
 
 /* Members as read; numbers are JSON text. */
 struct own_members {
-    struct openai_members found;
+    struct openai_members found; /* first: openai_find_conversation() takes it for all of it */
     struct slice temperature;
     bool has_temperature, has_max_tokens;
     struct fault_detail details[OWN_DETAILS_MAX];

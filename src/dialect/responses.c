@@ -35,6 +35,14 @@ static const struct dialect_events events = {
     .to_events = responses_to_events,
 };
 
+static const struct dialect_front front = {
+    .render_rates = front_render_rates,
+    .models_open = SLICE_INIT(FRONT_MODELS_OPEN),
+    .render_model = front_render_model,
+    .close_models = front_close_models,
+    .find_conversation = responses_find_conversation,
+};
+
 const struct dialect dialect_responses = {
     .name = "responses",
     .record = RECORD_DIALECT_RESPONSES,
@@ -44,7 +52,7 @@ const struct dialect dialect_responses = {
     .render_count = render_count,
     .render_fault = openai_render_fault,
     .render_stream_fault = responses_render_stream_fault,
-    .front = &front_openai,
+    .front = &front,
     .path = path,
     .render_auth = openai_render_auth,
     .encode_request = responses_encode_request,

@@ -20,7 +20,7 @@
 /* Of the ids of thoughts in answers that we write. */
 #define RESPONSES_THOUGHT_PREFIX SLICE("rs_gw_")
 
-/* Members of requests that somebody here reads. All of them decide. */
+/* Members of requests that somebody here reads. All of them decide but prompt_cache_key. */
 enum responses_member {
     R_MODEL,
     R_STREAM,
@@ -38,6 +38,7 @@ enum responses_member {
     R_CONTEXT_MANAGEMENT,
     R_USER,
     R_SAFETY_IDENTIFIER,
+    R_PROMPT_CACHE_KEY,
     R_COUNT
 };
 
@@ -51,6 +52,8 @@ enum err responses_scan(struct arena *a, enum chat_operation op, struct slice bo
                         struct chat_ask *out, struct fault *out_fault);
 enum err responses_forward(struct arena *a, const struct chat_ask *ask,
                            const struct encode_options *o, struct body_parts *out);
+void responses_find_conversation(struct arena *a, const struct chat_ask *ask,
+                                 struct conversation *out);
 /* responses_bound.c: most tokens of the input, 0 for what its bytes bound; -1: bytes do not bound
  * it. *out_is_pinned: it names items or files that one provider keeps. */
 int64_t responses_input_bound(const struct span *input, bool *out_is_pinned);

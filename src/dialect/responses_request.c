@@ -1,5 +1,6 @@
 /* A Responses request as the gateway sees it: what it must know, and what it changes in place. */
 #include "core/check.h"
+#include "dialect/conversation.h"
 #include "dialect/responses.h"
 
 #include <assert.h>
@@ -26,6 +27,7 @@ static const struct span_name member_names[R_COUNT] = {
     [R_CONTEXT_MANAGEMENT] = {SLICE_INIT("context_management"), true},
     [R_USER] = {SLICE_INIT("user"), true},
     [R_SAFETY_IDENTIFIER] = {SLICE_INIT("safety_identifier"), true},
+    [R_PROMPT_CACHE_KEY] = {SLICE_INIT("prompt_cache_key"), false},
 };
 
 /* One scan at work. */
@@ -233,6 +235,22 @@ enum err responses_scan(struct arena *a, enum chat_operation op, struct slice bo
     read_bounds(&r);
     out->spans = m;
     return OK;
+}
+
+/* What goes on from a stored answer begins nowhere in the request: only an id tells. */
+void responses_find_conversation(struct arena *a, const struct chat_ask *ask,
+                                 struct conversation *out)
+{
+    const struct span *at = ((const struct responses_members *)ask->spans)->at;
+    out->session = conversation_id_of(a, &at[R_PROMPT_CACHE_KEY]);
+    if (!out->session.len) {
+        out->session = conversation_id_of(a, &at[R_CONVERSATION]);
+    }
+    if (!read_is_given(&at[R_PREVIOUS_RESPONSE_ID])) {
+        out->system = at[R_INSTRUCTIONS];
+        out->tools = at[R_TOOLS];
+        out->turns = at[R_INPUT];
+    }
 }
 
 /* --- forward -----------------------------------------------------------------------------------

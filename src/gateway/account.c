@@ -1,5 +1,6 @@
 #include "gateway/account.h"
 
+#include "gateway/affinity.h"
 #include "gateway/pin.h"
 #include "gateway/raw.h"
 
@@ -87,7 +88,9 @@ static void settle_usage(struct exchange *x, enum record_status status)
     if (!has_answer) {
         x->outcome.usage = (struct usage){.input = x->abandoned_tokens};
     }
-    int64_t cost = has_answer ? price_cost(&x->target->facts.price, &x->outcome.usage) : 0;
+    const struct usage *used = &x->outcome.usage;
+    int64_t cost = has_answer ? price_cost(&x->target->facts.price, used) : 0;
+    x->saved_nusd = has_answer ? price_prompt_cache_saved(&x->target->facts.price, used) : 0;
     x->cost_nusd = i64_add_sat(cost, x->abandoned_nusd);
 }
 
@@ -243,12 +246,25 @@ static void count(struct exchange *x)
     metric_add(&cell->tokens[METRIC_TOKEN_COMPLETION], usage_completion(u));
     metric_add(&cell->tokens[METRIC_TOKEN_CACHE_READ], u->cache_read);
     metric_add(&cell->tokens[METRIC_TOKEN_CACHE_WRITE], u->cache_write_5m + u->cache_write_1h);
+    metric_add(&cell->tokens[METRIC_TOKEN_CACHE_WRITE_1H], u->cache_write_1h);
     metric_add(&cell->tokens[METRIC_TOKEN_REASONING], u->reasoning);
     if (is_answered) {
         struct metric_totals *totals = metric_totals(x->worker->metrics);
         metric_add(&totals->prices[price_source(x->target)], 1);
         metric_add(&totals->overruns, x->is_overrun);
         count_provider(x);
+    }
+}
+
+/* What the provider's prompt cache gave and took, where it had a part. */
+static void log_prompt_cache(struct log_ring *log, const struct exchange *x)
+{
+    const struct usage *u = &x->outcome.usage;
+    int64_t written = u->cache_write_5m + u->cache_write_1h;
+    if ((u->cache_read || written) && x->status != RECORD_CACHED) {
+        log_i64(log, "cache_read_tokens", u->cache_read);
+        log_i64(log, "cache_write_tokens", written);
+        log_usd(log, "saved", x->saved_nusd);
     }
 }
 
@@ -275,8 +291,12 @@ void account_log(struct exchange *x)
         log_str(log, "provider",
                 x->status == RECORD_CACHED ? SLICE("cached") : x->target->provider->name);
         log_i64(log, "attempts", x->attempts);
+        if (x->affinity_source != AFFINITY_NONE) {
+            log_str(log, "affinity", affinity_source_name(x->affinity_source));
+        }
         log_i64(log, "tokens", usage_total(&x->outcome.usage));
         log_usd(log, "cost", x->cost_nusd);
+        log_prompt_cache(log, x);
     }
     log_i64(log, "latency_us", (clock_mono_ns() - x->started_ns) / NS_PER_US);
     if (x->http_status >= 400 || x->status >= RECORD_ERROR) {

@@ -277,8 +277,8 @@ void call_health_end(struct exchange *x, enum health_outcome outcome, int64_t re
 bool call_next(struct exchange *x)
 {
     while (x->attempts < x->conf->attempts_max &&
-           route_pick(&x->plan, &x->tried, loop_now_ns(x->worker->loop), worker_random(x->worker),
-                      &x->choice)) {
+           route_pick(&x->plan, &x->tried, x->affinity, loop_now_ns(x->worker->loop),
+                      worker_random(x->worker), &x->choice)) {
         begin_attempt(x);
         enum err e = send_request(x);
         if (e == OK) {

@@ -34,6 +34,9 @@ enum exchange_state { EXCHANGE_STAGES = 0, EXCHANGE_STREAMING, EXCHANGE_REPLYING
 
 enum cache_use { CACHE_USE_BYPASS = 0, CACHE_USE_MISS, CACHE_USE_HIT, CACHE_USE_COALESCED };
 
+/* What told which conversation a request belongs to (gateway/affinity.h). */
+enum affinity_source { AFFINITY_NONE = 0, AFFINITY_HEADER, AFFINITY_SESSION, AFFINITY_PREFIX };
+
 /* What listen's request.exchange points to. */
 enum handler_kind { HANDLER_EXCHANGE, HANDLER_DOOR };
 
@@ -114,6 +117,8 @@ struct exchange {
     bool is_tightened;        /* the prompt's tokens were counted, or cannot be */
 
     /* call */
+    enum affinity_source affinity_source;
+    uint64_t affinity; /* the conversation, for route_pick(); 0: none */
     struct route_tried tried;
     struct route_choice choice;
     const struct route_target *target;

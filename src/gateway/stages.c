@@ -1,6 +1,7 @@
 /* gateway/stages.c -- the adapters between the exchange and the folders that decide. */
 #include "chat/count.h"
 #include "gateway/account.h"
+#include "gateway/affinity.h"
 #include "gateway/ask_offload.h"
 #include "gateway/cache_key.h"
 #include "gateway/call.h"
@@ -526,6 +527,7 @@ enum stage_result call_stage(struct exchange *x)
         }
         x->plan.count = 1; /* another provider's number would be of another model */
     }
+    affinity_find(x);
     if (!call_next(x)) {
         call_failed(x, HEALTH_UNKNOWN, NULL);
         return STAGE_REPLY;

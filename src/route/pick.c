@@ -1,5 +1,7 @@
 /* The next target of a plan and the key for it. */
 #include "core/check.h"
+#include "core/hash.h"
+#include "route/rank.h"
 #include "route/route.h"
 
 #include <assert.h>
@@ -68,8 +70,23 @@ static bool is_open(const struct route_target *target, bool is_tried, uint16_t t
     return view.set_aside_until_ns == 0 && view.state != BREAKER_OPEN && !view.is_trial_out;
 }
 
-static size_t random_key(const struct route_provider *p, uint16_t tried, int64_t now_ns,
-                         uint64_t *random)
+/* Of a secret only where it ranks for this value: nothing of it leaves. */
+static size_t ranked_key(const struct route_provider *p, uint16_t keys, uint64_t affinity)
+{
+    size_t best = SIZE_MAX;
+    uint64_t least = 0;
+    for (size_t i = 0; i < p->key_count; i++) {
+        uint64_t rank = rank_of(rank_hash(affinity, secret_slice(&p->keys[i].secret), SLICE_NONE));
+        if (was_tried(keys, i) && (best == SIZE_MAX || rank < least)) {
+            best = i;
+            least = rank;
+        }
+    }
+    return best;
+}
+
+static size_t pick_key(const struct route_provider *p, uint16_t tried, uint64_t affinity,
+                       int64_t now_ns, uint64_t *random)
 {
     if (p->key_count == 0) {
         return SIZE_MAX;
@@ -77,6 +94,9 @@ static size_t random_key(const struct route_provider *p, uint16_t tried, int64_t
     uint16_t healthy = healthy_keys(p, tried, now_ns);
     if (healthy == 0) { /* another thread set the last one aside just now: an untried one then */
         healthy = (uint16_t)((1u << p->key_count) - 1u) & (uint16_t) ~(unsigned)tried;
+    }
+    if (affinity && p->key_count > 1) {
+        return ranked_key(p, healthy, affinity);
     }
     size_t skip = below(random, (size_t)__builtin_popcount(healthy));
     for (size_t i = 0; i < p->key_count; i++) {
@@ -146,6 +166,29 @@ static size_t two_choices(const struct field *f, const struct route_plan *plan, 
                : first;
 }
 
+static uint64_t target_hash(const struct route_target *t, uint64_t affinity)
+{
+    return rank_hash(affinity, t->provider->name, t->model);
+}
+
+/* The target that the value ranks first. */
+static size_t ranked_target(const struct field *f, const struct route_plan *plan, uint64_t affinity)
+{
+    size_t best = 0;
+    uint64_t least = 0;
+    uint64_t weight = 1;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct route_target *t = &plan->targets[f->at[i]];
+        uint64_t rank = rank_of(target_hash(t, affinity));
+        if (i == 0 || rank_is_before(rank, (uint64_t)t->weight, least, weight)) {
+            best = i;
+            least = rank;
+            weight = (uint64_t)t->weight;
+        }
+    }
+    return best;
+}
+
 static void mark(struct route_tried *tried, const struct route_choice *choice)
 {
     tried->targets |= UINT32_C(1) << choice->target;
@@ -154,22 +197,54 @@ static void mark(struct route_tried *tried, const struct route_choice *choice)
     }
 }
 
-static bool pick_in_tier(const struct route_plan *plan, struct field *f,
-                         const struct route_tried *tried, int64_t now_ns, uint64_t *random,
+/* What a choice goes by. */
+struct picking {
+    const struct route_tried *tried;
+    uint64_t affinity;
+    int64_t now_ns;
+    uint64_t random;
+};
+
+/* The ramp of a breaker lets a growing share in: of conversations, which then come back one by one,
+ * where there is one. */
+static bool admits(const struct route_target *t, struct picking *p)
+{
+    uint64_t any = draw(&p->random);
+    uint64_t own = p->affinity ? target_hash(t, ~p->affinity) : any;
+    return health_admits(t->health, p->now_ns, own);
+}
+
+static bool pick_in_tier(const struct route_plan *plan, struct field *f, struct picking *p,
                          struct route_choice *out)
 {
     while (f->count > 0) {
-        size_t position = two_choices(f, plan, now_ns, random);
+        size_t position = p->affinity ? ranked_target(f, plan, p->affinity)
+                                      : two_choices(f, plan, p->now_ns, &p->random);
         size_t target = f->at[position];
-        if (health_admits(plan->targets[target].health, now_ns, draw(random))) {
+        if (admits(&plan->targets[target], p)) {
             out->target = target;
-            out->key =
-                random_key(plan->targets[target].provider, tried->keys[target], now_ns, random);
+            out->key = pick_key(plan->targets[target].provider, p->tried->keys[target], p->affinity,
+                                p->now_ns, &p->random);
             return true;
         }
         field_remove(f, plan, position);
     }
     return false;
+}
+
+/* The targets of the tier that begins at i which may be tried; returns where the next begins. */
+static size_t field_of_tier(const struct route_plan *plan, size_t i,
+                            const struct route_tried *tried, int64_t now_ns, struct field *out)
+{
+    int tier = plan->targets[i].tier;
+    *out = (struct field){.count = 0};
+    for (; i < plan->count && plan->targets[i].tier == tier; i++) {
+        bool is_tried = (tried->targets >> i & 1u) != 0;
+        if (is_open(&plan->targets[i], is_tried, tried->keys[i], now_ns)) {
+            field_add(out, plan, i);
+        }
+    }
+    return i;
 }
 
 /* When the target could be tried again, by its breaker and its best key. */
@@ -204,22 +279,45 @@ COLD static void pick_least_bad(const struct route_plan *plan, int64_t now_ns,
     }
 }
 
-bool route_pick(const struct route_plan *plan, struct route_tried *tried, int64_t now_ns,
-                uint64_t random, struct route_choice *out)
+bool route_is_free(const struct route_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->targets[i].provider->key_count > 1 ||
+            (i && plan->targets[i].tier == plan->targets[i - 1].tier)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool route_home(const struct route_plan *plan, uint64_t affinity, int64_t now_ns,
+                struct route_choice *out)
+{
+    const struct route_tried none = {0};
+    uint64_t random = 0;
+    struct field f = {.count = 0};
+    for (size_t i = 0; i < plan->count && f.count == 0;) {
+        i = field_of_tier(plan, i, &none, now_ns, &f);
+    }
+    if (f.count == 0) {
+        return false;
+    }
+    out->target = f.at[ranked_target(&f, plan, affinity)];
+    out->key = pick_key(plan->targets[out->target].provider, 0, affinity, now_ns, &random);
+    return true;
+}
+
+bool route_pick(const struct route_plan *plan, struct route_tried *tried, uint64_t affinity,
+                int64_t now_ns, uint64_t random, struct route_choice *out)
 {
     assert(plan->count <= ROUTE_CANDIDATES_MAX);
+    struct picking p = {.tried = tried, .affinity = affinity, .now_ns = now_ns, .random = random};
     struct route_choice choice = {.key = SIZE_MAX};
     bool is_found = false;
     for (size_t i = 0; i < plan->count && !is_found;) {
-        struct field f = {.count = 0};
-        int tier = plan->targets[i].tier;
-        for (; i < plan->count && plan->targets[i].tier == tier; i++) {
-            bool is_tried = (tried->targets >> i & 1u) != 0;
-            if (is_open(&plan->targets[i], is_tried, tried->keys[i], now_ns)) {
-                field_add(&f, plan, i);
-            }
-        }
-        is_found = pick_in_tier(plan, &f, tried, now_ns, &random, &choice);
+        struct field f;
+        i = field_of_tier(plan, i, tried, now_ns, &f);
+        is_found = pick_in_tier(plan, &f, &p, &choice);
     }
     if (!is_found && tried->targets == 0 && plan->count > 0) {
         pick_least_bad(plan, now_ns, &choice);

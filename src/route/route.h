@@ -98,10 +98,17 @@ const struct route_provider *route_first(const struct route_table *t, const stru
 /* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */
 MUST_USE enum err route_narrow(struct arena *a, const struct dialect *d, struct route_plan *plan);
 
-/* The next target to try and its key: lowest tier with an admitted, untried target; inside it
- * weighted power-of-two choice on in-flight and first-byte EWMA: two are drawn by weight, and the
- * second is taken only where its load is clearly lower, so that weights hold while nothing is
- * slow. Claims the breaker's trial. A tried target counts as untried while every key tried there
+/* Whether there is anything to choose: targets that share a tier, or keys that share a target. */
+bool route_is_free(const struct route_plan *plan);
+
+/* The next target to try and its key: lowest tier with an admitted, untried target. Inside it:
+ * - with an affinity, the one that this value ranks first: by weight over many values, always the
+ *   same for one, as long as it is open. What breaks moves only its own values, and they come back
+ *   with it. The same for its keys, which weigh alike.
+ * - without (0), weighted power-of-two choice on in-flight and first-byte EWMA: two are drawn by
+ *   weight, and the second is taken only where its load is clearly lower, so that weights hold
+ *   while nothing is slow. Any healthy key.
+ * Claims the breaker's trial. A tried target counts as untried while every key tried there
  * is set aside and another key is not: the key failed, not the target. When
  * every untried target is set aside or open, the least bad one is tried once rather than refusing
  * outright (first attempt only). False: none left. */
@@ -113,8 +120,12 @@ struct route_tried {
     uint32_t targets;                    /* bit per target */
     uint16_t keys[ROUTE_CANDIDATES_MAX]; /* bit per key of it */
 };
-MUST_USE bool route_pick(const struct route_plan *plan, struct route_tried *tried, int64_t now_ns,
-                         uint64_t random, struct route_choice *out);
+MUST_USE bool route_pick(const struct route_plan *plan, struct route_tried *tried,
+                         uint64_t affinity, int64_t now_ns, uint64_t random,
+                         struct route_choice *out);
+/* Where an affinity's first try would go, without a claim: for explain. False: nothing is open. */
+MUST_USE bool route_home(const struct route_plan *plan, uint64_t affinity, int64_t now_ns,
+                         struct route_choice *out);
 
 /* Dearest bound over the plan, for reserve. An output limit the client did not set is the entry's
  * cap (which is then sent upstream), the model's maximum, or its context window. */

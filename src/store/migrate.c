@@ -219,10 +219,27 @@ static const char schema_dialects[] =
     "  WHEN 3 THEN 'gemini' WHEN 4 THEN 'responses' WHEN 5 THEN 'bedrock' "
     "  ELSE 'unknown' END) VIRTUAL;" DATA_VIEWS;
 
+/* What the prompt caches of providers read and wrote, a day; of the days before, from the rows that
+ * are still there. */
+static const char schema_prompt_cache[] =
+    "ALTER TABLE usage_daily ADD COLUMN cache_read_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE usage_daily ADD COLUMN cache_write_5m_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE usage_daily ADD COLUMN cache_write_1h_tokens INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE usage_daily SET cache_read_tokens = s.reads, cache_write_5m_tokens = s.writes_5m, "
+    "  cache_write_1h_tokens = s.writes_1h FROM (SELECT k.tenant_id, k.key_id, k.provider, k.model, "
+    "    strftime('%Y-%m-%d', d.created_us / 1000000, 'unixepoch') AS day, "
+    "    sum(ifnull(d.cache_read, 0)) AS reads, sum(ifnull(d.cache_write_5m, 0)) AS writes_5m, "
+    "    sum(ifnull(d.cache_write_1h, 0)) AS writes_1h "
+    "    FROM requests_data d JOIN requests_kinds k ON k.no = d.kind WHERE k.status <> 'cached' "
+    "    AND (d.cache_read > 0 OR d.cache_write_5m > 0 OR d.cache_write_1h > 0) "
+    "    GROUP BY 1, 2, 3, 4, 5) AS s WHERE usage_daily.tenant_id = s.tenant_id "
+    "  AND usage_daily.day = s.day AND usage_daily.key_id = s.key_id "
+    "  AND usage_daily.provider = s.provider AND usage_daily.model = s.model;";
+
 static const struct migration migrations[] = {
     {1, {schema_directory}, NULL},        {2, {schema_rows, schema_views, schema_sums}, NULL},
     {3, {schema_data}, usage_carry_over}, {4, {schema_data_views}, NULL},
-    {5, {schema_dialects}, NULL},
+    {5, {schema_dialects}, NULL},         {6, {schema_prompt_cache}, NULL},
 };
 
 static const char begin_sql[] =

@@ -184,6 +184,9 @@ struct store_usage_row {
     struct slice provider;
     int64_t requests, tokens, cost_nusd;
     int64_t latency_avg_us;
+    int64_t prompt_tokens; /* with those that the provider's prompt cache read and wrote: */
+    int64_t cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens;
+    int64_t saved_nusd; /* as usage_record's */
 };
 MUST_USE enum err store_usage_by_provider(struct store_db *db, struct id tenant,
                                           int64_t since_unix_ns,

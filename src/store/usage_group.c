@@ -120,6 +120,11 @@ void usage_groups_add(struct usage_groups *g, const struct usage_record *r, int6
     d->total_tokens += usage_total(&r->usage) * sign;
     d->cost_nusd += r->cost_nusd * sign;
     d->saved_nusd += r->saved_nusd * sign;
+    if (r->status != RECORD_CACHED) { /* a hit repeats what its original used */
+        d->cache_read += r->usage.cache_read * sign;
+        d->cache_write_5m += r->usage.cache_write_5m * sign;
+        d->cache_write_1h += r->usage.cache_write_1h * sign;
+    }
 }
 
 void usage_groups_sum_nodes(struct usage_groups *g)

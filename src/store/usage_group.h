@@ -16,6 +16,7 @@ struct usage_day {
     int64_t requests, errors, refused;
     int64_t prompt_tokens, completion_tokens, total_tokens;
     int64_t cost_nusd, saved_nusd, latency_us;
+    int64_t cache_read, cache_write_5m, cache_write_1h; /* tokens; not those of our cache's hits */
 };
 
 /* One tenant's or key's spending on one day. */

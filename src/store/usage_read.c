@@ -187,6 +187,11 @@ enum err store_usage_by_provider(struct store_db *db, struct id tenant, int64_t 
             .tokens = sqlite3_column_int64(stmt, 2),
             .cost_nusd = sqlite3_column_int64(stmt, 3),
             .latency_avg_us = sqlite3_column_int64(stmt, 4),
+            .prompt_tokens = sqlite3_column_int64(stmt, 5),
+            .cache_read_tokens = sqlite3_column_int64(stmt, 6),
+            .cache_write_5m_tokens = sqlite3_column_int64(stmt, 7),
+            .cache_write_1h_tokens = sqlite3_column_int64(stmt, 8),
+            .saved_nusd = sqlite3_column_int64(stmt, 9),
         };
         row(ctx, &r);
     }

@@ -200,8 +200,9 @@ static enum err write_days(struct writer *w)
         db_bind_text(stmt, 4, d->first->provider);
         db_bind_text(stmt, 5, d->first->model);
         const int64_t sums[] = {
-            d->requests,     d->errors,    d->refused,    d->prompt_tokens, d->completion_tokens,
-            d->total_tokens, d->cost_nusd, d->saved_nusd, d->latency_us};
+            d->requests,          d->errors,       d->refused,        d->prompt_tokens,
+            d->completion_tokens, d->total_tokens, d->cost_nusd,      d->saved_nusd,
+            d->latency_us,        d->cache_read,   d->cache_write_5m, d->cache_write_1h};
         for (size_t k = 0; k < ARRAY_LEN(sums); k++) {
             (void)sqlite3_bind_int64(stmt, 6 + (int)k, sums[k]);
         }

@@ -100,6 +100,17 @@ describe("Anthropic's clients get what their API gives", () => {
         assert.equal((await fetch(`${gateway.origin}/`, { method: "POST", body: "{}" })).status, 405);
     });
 
+    test("the attribution of Claude Code's system prompt passes, and hides no cached answer", async () => {
+        const line = (n) => `x-anthropic-billing-header: cc_version=2.1.177.01c; cc_entrypoint=cli; cch=${n};`;
+        const body = (n, rest = "You help.") => ask({ temperature: 0, system: [{ type: "text", text: line(n) }, { type: "text", text: rest }] });
+        const cached = async (b) => (await messages(b)).headers.get("x-llm-gateway-cache");
+        assert.equal(await cached(body("36ee5")), "miss");
+        assert.equal(await cached(body("0aaa9")), "hit");
+        assert.equal(await cached(body("0aaa9", "You do not.")), "miss");
+        const seen = await sim.requests();
+        assert.ok(seen.length === 2 && seen[0].body.includes(line("36ee5")), "as it was sent");
+    });
+
     test("what cannot be carried is named", async () => {
         const openai = openaiClient(gateway, key).client;
         const { response: a } = await openai.chat.completions

@@ -15,7 +15,8 @@ models:
 `;
     const gateway = await startGateway(t, { config });
     const { api_key } = await gateway.createTenant({ rate_limit: 100000 });
-    const chat = () => gateway.request(api_key, "/v1/chat/completions", { model: "m", messages: [{ role: "user", content: "hi" }] });
+    let asked = 0; // each is a conversation of its own: those of one would stay with one key
+    const chat = () => gateway.request(api_key, "/v1/chat/completions", { model: "m", messages: [{ role: "user", content: `hi ${asked++}` }] });
     /** How often each key was used. */
     const used = async () => {
         const counts = Object.fromEntries(poolKeys.map((k) => [k, 0]));

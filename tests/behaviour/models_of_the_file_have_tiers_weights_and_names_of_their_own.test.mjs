@@ -27,17 +27,22 @@ models:
     after(() => world.end());
     beforeEach(() => Promise.all([a.reset(), b.reset(), c.reset()]));
 
-    const chat = (model, more) => gateway.request(key, "/v1/chat/completions", { model, messages: [{ role: "user", content: "hi" }], ...more });
+    const chat = (model, more, options) => gateway.request(key, "/v1/chat/completions", { model, messages: [{ role: "user", content: "hi" }], ...more }, options);
     const counts = async () => Promise.all([a, b, c].map(async (s) => (await s.requests()).length));
 
     test("weights share the first tier; the second waits", async () => {
         // The same time for both, so that the faster of two is no reason.
-        await Promise.all([a, b].map((s) => s.script([{ delay: "5ms", times: 0 }])));
-        for (let i = 0; i < 200; i++) assert.equal((await chat("balanced")).status, 200);
-        const [heavy, light, spare] = await counts();
-        assert.equal(heavy + light, 200);
-        assert.equal(spare, 0);
-        assert.ok(light >= 3 && light <= 70, `${light} of 200 at a weight of 1 in 10`);
+        // By conversation, which is the default, and by the draw of two.
+        for (const told of [(i) => ({ messages: [{ role: "user", content: `hi ${i}` }] }), () => ({})]) {
+            await Promise.all([a, b].map((s) => s.reset()));
+            await Promise.all([a, b].map((s) => s.script([{ delay: "5ms", times: 0 }])));
+            const headers = told(0).messages ? {} : { "x-llm-gateway-affinity": "off" };
+            for (let i = 0; i < 200; i++) assert.equal((await chat("balanced", told(i), { headers })).status, 200);
+            const [heavy, light, spare] = await counts();
+            assert.equal(heavy + light, 200);
+            assert.equal(spare, 0);
+            assert.ok(light >= 3 && light <= 70, `${light} of 200 at a weight of 1 in 10`);
+        }
         assert.ok((await b.requests()).every((r) => r.json.model === "my-deployment"));
         assert.ok((await a.requests()).every((r) => r.json.model === "balanced"));
     });

@@ -64,7 +64,7 @@ describe("the origin's admin endpoints create tenants and report usage", () => {
         }, "three requests in the usage");
         assert.equal(seen.period_days, 7);
         const openai = seen.usage_by_provider.find((p) => p.provider === "openai");
-        assert.deepEqual(Object.keys(openai), ["provider", "requests", "tokens", "cost", "avg_latency_ms"]);
+        assert.deepEqual(Object.keys(openai).slice(0, 5), ["provider", "requests", "tokens", "cost", "avg_latency_ms"], "the origin's, before ours");
         assert.equal(openai.requests, 2);
         assert.equal(openai.tokens, 2 * (4 + 3));
         assert.equal(openai.cost.toFixed(9), ((2 * (4 * 0.15 + 3 * 0.6)) / 1e6).toFixed(9));

@@ -3,6 +3,8 @@
  * once more through it, the same bytes: decode after encode is the identity on what was encoded.
  * The turns it has then are the API's: they alternate, the first is the user's, results come first.
  * The same of OpenAI's requests. */
+#include "conversation.h"
+
 #include "dialect/dialect.h"
 #include "wire/json.h"
 
@@ -49,6 +51,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(again.is_stream == ask->is_stream && again.output_max_tokens == ask->output_max_tokens);
     assert((again.prompt_max_tokens < 0) == (ask->prompt_max_tokens < 0));
     assert(again.is_uncacheable == ask->is_uncacheable);
+    check_conversation(a, &dialect_anthropic, ask, &again);
 }
 
 static void check_results(yyjson_val *content)

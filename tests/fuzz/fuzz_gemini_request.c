@@ -4,6 +4,8 @@
  * is the identity on what was encoded. No content that is written is empty, and every result in it
  * has the name of a function. The same of OpenAI's requests; and texts to embed reach the other
  * side. */
+#include "conversation.h"
+
 #include "dialect/dialect.h"
 #include "wire/json.h"
 
@@ -54,6 +56,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(again.output_max_tokens == (is_capped ? o->output_cap_tokens : ask->output_max_tokens));
     assert(again.choices == ask->choices && again.is_uncacheable == ask->is_uncacheable);
     assert((again.prompt_max_tokens < 0) == (ask->prompt_max_tokens < 0));
+    check_conversation(a, &dialect_gemini, ask, &again);
     if (slice_search(ask->body, SLICE("model")) == ask->body.len && !is_capped &&
         slice_search(ask->body, SLICE("\\u")) == ask->body.len) {
         assert(slice_eq(body, ask->body));

@@ -1,6 +1,8 @@
 /* Properties: a request that passes the scan is forwarded as JSON that says the same but for the
  * model and the metering, and a second scan reads from it what was asked for; through the neutral
  * form it becomes a request that passes, too. */
+#include "conversation.h"
+
 #include "dialect/dialect.h"
 #include "wire/json.h"
 
@@ -34,6 +36,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(parts.adds_usage == (ask->is_stream && !ask->wants_usage));
     assert(again.output_max_tokens ==
            (ask->output_max_tokens >= 0 ? ask->output_max_tokens : o->output_cap_tokens));
+    check_conversation(a, &dialect_openai, ask, &again);
 }
 
 static void translate(struct arena *a, const struct dialect *client, struct chat_ask *ask,

@@ -3,6 +3,8 @@
  * neutral form it becomes a request of this dialect, the chat dialect's and Anthropic's that passes
  * their scans, and what it becomes here reads as the same neutral request again. What no dialect
  * may answer without the provider that keeps it is refused with a message. */
+#include "conversation.h"
+
 #include "dialect/dialect.h"
 #include "wire/json.h"
 
@@ -38,6 +40,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(again.output_max_tokens == (ask->output_max_tokens < 0 && ask->op == CHAT_OP_CHAT
                                            ? o->output_cap_tokens
                                            : ask->output_max_tokens));
+    check_conversation(a, &dialect_responses, ask, &again);
 }
 
 static size_t part_count(const struct chat_request *r)

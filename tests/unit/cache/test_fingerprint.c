@@ -235,6 +235,43 @@ static void a_small_arena_is_an_error_not_another_key(void **state)
     assert_true(failures > 0 && failures < 40000 / 64);
 }
 
+#define LINE(cch) "x-anthropic-billing-header: cc_version=2.1.177; cc_entrypoint=cli; cch=" cch ";"
+
+static void claude_code_s_attribution_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const equal[][2] = {
+        {"{\"system\":[{\"type\":\"text\",\"text\":\"" LINE("36ee5") "\"},{\"text\":\"s\"}]}",
+         "{\"system\":[{\"text\":\"" LINE("0aaa9") "\"},{\"text\":\"s\"}]}"},
+        {"{\"system\":\"" LINE("36ee5") "\\nYou help.\"}",
+         "{\"system\":\"" LINE("0aaa9") "\\nYou help.\"}"},
+        {"{\"system\":[{\"text\":\"" LINE("1") "\\nYou help.\"}]}",
+         "{\"system\":[{\"text\":\"" LINE("2") "\\nYou help.\"}]}"},
+    };
+    static const char *const other[][2] = {
+        {"{\"system\":[{\"text\":\"" LINE("1") "\"},{\"text\":\"s\"}]}",
+         "{\"system\":[{\"text\":\"" LINE("1") "\"},{\"text\":\"t\"}]}"},
+        {"{\"system\":\"" LINE("1") "\\nYou help.\"}",
+         "{\"system\":\"" LINE("1") "\\nYou do not.\"}"},
+        {"{\"system\":[{\"text\":\"" LINE("1") "\\nYou help.\"}]}",
+         "{\"system\":[{\"text\":\"" LINE("1") "\\nYou do not.\"}]}"},
+        {"{\"system\":\"see " LINE("1") "\"}", "{\"system\":\"see " LINE("2") "\"}"},
+        {"{\"messages\":\"" LINE("1") "\"}", "{\"messages\":\"" LINE("2") "\"}"},
+    };
+    struct sha256 key;
+    for (size_t i = 0; i < ARRAY_LEN(equal); i++) {
+        assert_true(same(print(equal[i][0]), print(equal[i][1])));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+        assert_false(same(print(other[i][0]), print(other[i][1])));
+    }
+    /* Of two texts the provider may read the other one. */
+    assert_int_equal(print_of(tenant_a, "chat", "m",
+                              SLICE("{\"system\":[{\"text\":\"" LINE("1") "\",\"text\":\"s\"}]}"),
+                              &key),
+                     E_SYNTAX);
+}
+
 int main(void)
 {
     tenant_a = id_random();
@@ -247,6 +284,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(any_order_of_many_members_is_one),
         cmocka_unit_test(a_small_arena_is_an_error_not_another_key),
+        cmocka_unit_test(claude_code_s_attribution_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

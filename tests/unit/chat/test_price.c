@@ -171,6 +171,31 @@ static void test_flat_and_free(void **state)
     assert_int_equal(price_bound(&is_free, 1000, 1000), 0);
 }
 
+/* Per million: input 3, read 0.3, writes 3.75 and 6. */
+static void test_what_a_prompt_cache_saves(void **state)
+{
+    (void)state;
+    struct price price = tiered();
+    static const struct {
+        struct usage usage;
+        int64_t saved_nusd;
+    } rows[] = {
+        {{.input = 1000, .output = 1000}, 0},
+        {{.cache_read = 1000}, 2700000},
+        {{.cache_write_5m = 1000}, -750000},
+        {{.cache_write_1h = 1000}, -3000000},
+        {{.input = 5, .cache_read = 1000, .cache_write_5m = 1000, .output = 7}, 1950000},
+        {{.input = 150000, .cache_read = 60000}, INT64_C(60000) * 5400}, /* the tier's 6 and 0.6 */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_int_equal(price_prompt_cache_saved(&price, &rows[i].usage), rows[i].saved_nusd);
+    }
+    struct price flat = price_flat(2000000); /* no price of its own for reads: nothing is saved */
+    assert_int_equal(price_prompt_cache_saved(&flat, &(struct usage){.cache_read = 1000}), 0);
+    struct usage absurd = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, 0, 0, 0, true};
+    assert_int_equal(price_prompt_cache_saved(&price, &absurd), 0); /* both are the largest */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_a_bound_is_the_dearest_tier_the_prompt_may_reach),
         cmocka_unit_test(test_no_answer_within_a_bound_costs_more_than_it),
         cmocka_unit_test(test_sums_that_do_not_fit_stop_at_the_largest_number),
-        cmocka_unit_test(test_flat_and_free)};
+        cmocka_unit_test(test_flat_and_free),
+        cmocka_unit_test(test_what_a_prompt_cache_saves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,6 +161,7 @@ static void every_dialect_can_refuse(void **state)
         all[i]->render_stream_fault(&(struct fault){.kind = FAULT_UPSTREAM}, &body);
         assert_true(body.len > 0 && !body.is_full);
         assert_non_null(all[i]->front);
+        assert_non_null(all[i]->front->find_conversation);
     }
 }
 

@@ -333,6 +333,7 @@ struct counted {
     int rows;
     int64_t cost;
     struct usage_record last;
+    struct store_usage_row usage;
 };
 
 static void see_record(void *ctx, const struct usage_record *r)
@@ -352,6 +353,7 @@ static void see_provider(void *ctx, const struct store_usage_row *r)
     assert_int_equal(r->requests, 2);
     assert_int_equal(r->tokens, 82);
     assert_int_equal(r->latency_avg_us, 250000);
+    c->usage = *r;
 }
 
 static void opens_checkpoints_admissions_and_retention(void **state)
@@ -457,6 +459,17 @@ static void usage_by_provider_sums_days(void **state)
     assert_int_equal(store_usage_by_provider(db, tenant, now - 30 * NS_PER_DAY, see_provider, &c),
                      OK);
     assert_true(c.rows == 1 && c.cost == 2000);
+    assert_true(c.usage.prompt_tokens == 32 && c.usage.cache_read_tokens == 2 &&
+                c.usage.cache_write_5m_tokens == 4 && c.usage.cache_write_1h_tokens == 6);
+    assert_true(c.usage.saved_nusd == 6);
+    /* A hit of our cache repeats what its original used: its provider read nothing again. */
+    struct usage_record hit = a_record(&ids, tenant, now);
+    hit.status = RECORD_CACHED;
+    hit.provider = SLICE("cached");
+    assert_int_equal(write_one(db, &hit), OK);
+    assert_int_equal(query(&s, "SELECT sum(cache_read_tokens) FROM usage_daily WHERE provider = "
+                               "'cached'"),
+                     0);
     store_db_close(db);
     scratch_free(&s);
 }
@@ -544,6 +557,15 @@ static void write_version2(const struct scratch *s, const struct usage_record *r
         "0, 0, 1, NULL, NULL, NULL)",
         number_of(r[1].id), text[0], text[1], text[2]);
     run_sql(raw, sql);
+    id_format(r[0].tenant, text[1]);
+    id_format(r[0].key, text[2]);
+    (void)snprintf(sql, sizeof(sql),
+                   "INSERT INTO usage_daily (tenant_id, day, key_id, provider, model, requests, "
+                   "errors, refused, prompt_tokens, completion_tokens, total_tokens, cost_nusd, "
+                   "saved_nusd, latency_us) VALUES ('%.36s', '2026-03-01', '%.36s', 'openai', "
+                   "'gpt-4o-mini', 1, 0, 0, 16, 24, 41, 1000, 3, 250000)",
+                   text[1], text[2]);
+    run_sql(raw, sql);
     (void)sqlite3_close(raw);
 }
 
@@ -573,6 +595,10 @@ static void a_database_of_version_2_keeps_its_rows(void **state)
     assert_int_equal(query(&s, "SELECT count(*) FROM sqlite_master WHERE name LIKE "
                                "'requests_%ed' OR name LIKE '%fresh%'"),
                      0);
+    /* What version 6 sums a day is filled in from the rows. */
+    assert_int_equal(query(&s, "SELECT cache_read_tokens * 100 + cache_write_5m_tokens * 10 + "
+                               "cache_write_1h_tokens FROM usage_daily"),
+                     123);
     store_db_close(db);
     scratch_free(&s);
 }
