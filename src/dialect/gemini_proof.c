@@ -39,22 +39,22 @@ static int sextet_of(char c)
                                   : -1;
 }
 
-bool base64_read(struct arena *a, struct slice text, struct slice *out)
+enum err base64_read(struct arena *a, struct slice text, struct slice *out)
 {
     while (text.len && text.ptr[text.len - 1] == '=') {
         text.len--;
     }
-    char *to = text.len % 4 == 1 ? NULL : arena_alloc(a, text.len);
+    char *to = arena_alloc(a, text.len);
     size_t len = 0;
     uint32_t bits = 0;
     unsigned count = 0;
-    if (!to) {
-        return false;
+    if (!to || text.len % 4 == 1) {
+        return to ? E_SYNTAX : E_NOMEM;
     }
     for (size_t i = 0; i < text.len; i++) {
         int six = sextet_of(text.ptr[i]);
         if (six < 0) {
-            return false;
+            return E_SYNTAX;
         }
         bits = (bits << 6 | (uint32_t)six) & 0xFFFFFF;
         count += 6;
@@ -64,7 +64,7 @@ bool base64_read(struct arena *a, struct slice text, struct slice *out)
         }
     }
     *out = slice_of(to, len);
-    return true;
+    return OK;
 }
 
 /* --- signatures --------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ void gemini_take_proof(struct arena *a, struct slice proof, struct chat_part *ou
     struct slice inside = SLICE_NONE;
     out->provider = GEMINI_NAME;
     out->signature = proof;
-    if (!slice_starts(proof, SLICE("bGxtLWdhdGV3YXk6")) || !base64_read(a, proof, &inside)) {
+    if (!slice_starts(proof, SLICE("bGxtLWdhdGV3YXk6")) || base64_read(a, proof, &inside)) {
         return;
     }
     inside = slice_from(inside, envelope.len);

@@ -105,8 +105,9 @@ static enum err read_base64(struct arena *a, struct slice coded, struct slice *o
 {
     struct text t = text_growing(a);
     struct slice bytes;
-    if (!base64_read(a, coded, &bytes) || bytes.len % 4) {
-        return E_SYNTAX;
+    enum err e = base64_read(a, coded, &bytes);
+    if (e || bytes.len % 4) {
+        return e ? e : E_SYNTAX;
     }
     TEXT_ADD(&t, "[");
     for (size_t i = 0; i < bytes.len; i += 4) {
