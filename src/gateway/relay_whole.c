@@ -46,7 +46,7 @@ enum err relay_decode(struct exchange *x, struct slice body, const struct dialec
     }
     r->request = x->ask.neutral;
     r->id = r->id.len ? r->id : slice_of(x->id_text, ID_TEXT_BYTES);
-    r->model = r->model.len ? r->model : x->target->model;
+    r->model = r->model.len ? r->model : x->hit ? x->hit->model : x->target->model;
     x->decoded = r;
     return OK;
 }
