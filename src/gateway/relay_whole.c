@@ -160,7 +160,7 @@ void relay_whole(struct exchange *x)
         return;
     }
     account(x, RECORD_SUCCESS, 200);
-    keep_answer(x, CACHE_BODY, body);
+    keep_answer(x, body);
     struct own_extras extras = own_extras_of(x, false);
     struct slice out;
     if (render_whole(x, body, &extras, &out) != OK) {

@@ -71,11 +71,11 @@ function addDelta(message, delta) {
         if (name === "role" || value === null) continue;
         if (name === "tool_calls") {
             message.tool_calls ??= [];
-            for (const { index, ...call } of value) {
+            for (const { index, function: f, ...more } of value) {
                 const at = (message.tool_calls[index] ??= { type: "function", function: { name: "", arguments: "" } });
-                if (call.id) at.id = call.id;
-                at.function.name += call.function?.name ?? "";
-                at.function.arguments += call.function?.arguments ?? "";
+                Object.assign(at, more); // id, and what the package does not know
+                at.function.name += f?.name ?? "";
+                at.function.arguments += f?.arguments ?? "";
             }
         } else if (typeof value === "string") message[name] = (message[name] ?? "") + value;
         else if (Array.isArray(value)) message[name] = [...(message[name] ?? []), ...value];
@@ -184,9 +184,21 @@ export function geminiClient(gateway, key, { apiVersion = "v1beta", ...more } = 
                 o.onText?.(textOf(parts, false));
             }
             if (finish === undefined) throw new Error("the stream has no end");
-            return neutral(parts, finish, usage, headers);
+            return neutral(joined(parts), finish, usage, headers);
         },
     };
+}
+
+/** Pieces of a text as one part; what is signed stays as it came. */
+function joined(parts) {
+    const out = [];
+    for (const part of parts) {
+        const last = out.at(-1);
+        const isPiece = (p) => p?.text !== undefined && !p.thoughtSignature;
+        if (isPiece(part) && isPiece(last) && Boolean(part.thought) === Boolean(last.thought)) out[out.length - 1] = { ...last, text: last.text + part.text };
+        else out.push(part);
+    }
+    return out;
 }
 
 export function responsesClient(gateway, key, more = {}) {
@@ -207,7 +219,7 @@ export function responsesClient(gateway, key, more = {}) {
             text: r.output.filter((i) => i.type === "message").flatMap((i) => i.content).map((c) => c.text ?? "").join(""),
             thoughts: r.output.filter((i) => i.type === "reasoning").flatMap((i) => [...(i.summary ?? []), ...(i.content ?? [])]).map((c) => c.text).join(""),
             calls,
-            finish: r.status === "incomplete" ? { max_output_tokens: "length", content_filter: "filter" }[r.incomplete_details.reason] : calls.length > 0 ? "tools" : "end",
+            finish: r.status === "incomplete" ? { max_output_tokens: "length", content_filter: "filter" }[r.incomplete_details?.reason] : calls.length > 0 ? "tools" : "end",
             usage: r.usage && { prompt: r.usage.input_tokens, completion: r.usage.output_tokens, cacheRead: r.usage.input_tokens_details?.cached_tokens ?? 0 },
             turn: r.output,
         };
