@@ -298,9 +298,7 @@ for (const [provider, wire] of Object.entries(providers)) {
                     assert.deepEqual([text, signature.length > 10], ["let me see", true]);
                 } else if (provider === "gemini") {
                     const call = turn.parts.find((p) => p.functionCall);
-                    // Responses has no place for what signs a call: it goes back with the signature that Google documents for foreign ones.
-                    if (name === "responses") assert.equal(call.thoughtSignature, "skip_thought_signature_validator");
-                    else assert.match(Buffer.from(call.thoughtSignature, "base64").toString(), /^signature of /, JSON.stringify(turn));
+                    assert.match(Buffer.from(call.thoughtSignature, "base64").toString(), /^signature of /, JSON.stringify(turn));
                 } else if (provider === "responses") assert.ok(turns.some((m) => m.type === "function_call" && m.name === "get_weather"));
                 else assert.equal(turn.tool_calls[0].function.name, "get_weather");
             });
