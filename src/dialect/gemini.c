@@ -261,6 +261,7 @@ const struct dialect dialect_gemini = {
     .read_fault = gemini_read_fault,
     .forward = gemini_forward,
     .observe = gemini_observe,
+    .usage_member = SLICE_INIT("usageMetadata"),
     .embedding = &gemini_embedding,
     .events = &events,
 };
