@@ -199,12 +199,14 @@ static size_t count_parts(yyjson_val *content, const char *camel)
     return count;
 }
 
-/* What is wrong with a turn after the one before it; NULL: nothing. */
-static const char *turn_fault(yyjson_val *before, yyjson_val *turn)
+/* What is wrong with a turn; NULL: nothing. Neighbours of the model's are one turn, which is how
+ * the package keeps a stream; calls: of the turn so far. */
+static const char *turn_fault(yyjson_val *turn, size_t *calls)
 {
     struct str role = json_member(turn, "role");
-    size_t calls = count_parts(before, "functionCall");
     size_t answers = count_parts(turn, "functionResponse");
+    size_t open = str_is(role, "model") ? 0 : *calls;
+    *calls = str_is(role, "model") ? *calls + count_parts(turn, "functionCall") : 0;
     if (role.len > 0 && !str_is(role, "user") && !str_is(role, "model") &&
         !str_is(role, "function")) {
         return "Please use a valid role: user, model.";
@@ -212,7 +214,7 @@ static const char *turn_fault(yyjson_val *before, yyjson_val *turn)
     if (yyjson_arr_size(yyjson_obj_get(turn, "parts")) == 0) {
         return "* GenerateContentRequest.contents.parts: contents.parts must not be empty.";
     }
-    if (calls != answers) {
+    if (open != answers) {
         return "Please ensure that the number of function response parts is equal to the number "
                "of function call parts of the function call turn.";
     }
@@ -276,7 +278,8 @@ static bool refuse(struct content *c, const struct ask *a)
     yyjson_val *root = request_of(a);
     yyjson_val *contents = yyjson_obj_get(root, "contents");
     const char *fault = NULL;
-    yyjson_val *before = NULL;
+    yyjson_val *last = NULL;
+    size_t calls = 0;
     size_t i;
     size_t n;
     yyjson_val *turn;
@@ -288,10 +291,10 @@ static bool refuse(struct content *c, const struct ask *a)
     }
     yyjson_arr_foreach(contents, i, n, turn)
     {
-        fault = fault != NULL ? fault : turn_fault(before, turn);
-        before = turn;
+        fault = fault != NULL ? fault : turn_fault(turn, &calls);
+        last = turn;
     }
-    if (fault == NULL && str_is(json_member(before, "role"), "model")) {
+    if (fault == NULL && str_is(json_member(last, "role"), "model")) {
         fault = "Please ensure that multiturn requests end with a user role.";
     }
     fault = fault != NULL ? fault : signatures_fault(a, contents);

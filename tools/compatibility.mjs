@@ -43,21 +43,24 @@ const cell = (forms) => {
     if (bad.length === 0) return "yes";
     return bad.length === Object.keys(forms).length ? "**no**" : `**not ${bad.join(", ")}**`;
 };
-const columns = [...pairs].sort();
-const rows = [...features].map(([feature, of]) => `| ${feature} | ${columns.map((pair) => cell(of.get(pair))).join(" | ")} |`);
+/** One provider's table: a column for each client, the rows that any of them has. */
+function table(provider) {
+    const columns = [...pairs].filter((pair) => pair.endsWith(` → ${provider}`)).sort();
+    const told = [...features].filter(([, of]) => columns.some((pair) => of.has(pair)));
+    const rows = told.map(([feature, of]) => `| ${feature} | ${columns.map((pair) => cell(of.get(pair))).join(" | ")} |`);
+    return `## ${provider}\n\n| feature | ${columns.join(" | ")} |\n|---|${columns.map(() => "---").join("|")}|\n${rows.join("\n")}\n`;
+}
+const providers = [...new Set([...pairs].map((pair) => pair.split(" → ")[1]))].sort();
 writeFileSync(
     path.join(root, "docs/COMPATIBILITY.md"),
     `# Compatibility
 
 Written by \`tools/compatibility.mjs\` from a run of
 \`tests/behaviour/every_client_dialect_reaches_every_provider_dialect.test.mjs\`; do not edit. A column is the dialect that the
-client speaks (the official package; the gateway's own by HTTP) → the dialect of the provider that answers. "yes": the
-test passes, both whole and streamed where the feature has both forms. "–": the client's dialect has no words for it.
+client speaks (the official package; the gateway's own by HTTP) → the dialect of the provider that answers; there is a
+table for each of the latter. "yes": the test passes, both whole and streamed where the feature has both forms. "–": the client's dialect has no words for it.
 
-| feature | ${columns.join(" | ")} |
-|---|${columns.map(() => "---").join("|")}|
-${rows.join("\n")}
-`,
+${providers.map(table).join("\n")}`,
 );
-console.log(`${features.size} features, ${columns.length} pairs, ${failed.length} failures`);
+console.log(`${features.size} features, ${pairs.size} pairs, ${failed.length} failures`);
 process.exitCode = failed.length > 0 ? 1 : 0;

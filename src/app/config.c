@@ -275,8 +275,7 @@ static void check_secrets(struct config_build *b)
     drop_placeholder(b, CONF_SECRET_KEY, "nothing of this version needs it, so it is not used");
     drop_placeholder(b, CONF_OPENAI_API_KEY, "the provider openai is left out");
     drop_placeholder(b, CONF_ANTHROPIC_API_KEY, "the provider anthropic is left out");
-    drop_placeholder(b, CONF_ANTHROPIC_API_KEY, "it is not used");
-    drop_placeholder(b, CONF_GEMINI_API_KEY, "it is not used");
+    drop_placeholder(b, CONF_GEMINI_API_KEY, "the provider gemini is left out");
 }
 
 /* Never ignored in silence: whoever sets these expects a shared database. */

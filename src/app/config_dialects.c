@@ -79,12 +79,12 @@ static bool go_together(const struct dialect *one, const struct dialect *other)
 static void add_dialect(struct config_build *b, const struct names *names, struct slice name,
                         struct route_provider *p)
 {
-    bool is_wired = !slice_eq(name, SLICE("gemini")); /* its URLs are not routed yet */
-    const struct dialect *dialect = is_wired ? dialect_find(name) : NULL;
+    const struct dialect *dialect = dialect_find(name);
     if (!dialect) {
         config_error(b, names->where,
-                     "%s %.*s is %s; accepted: openai, responses, anthropic, bedrock", names->what,
-                     SLICE_ARG(name), is_wired ? "not known" : "not in this version");
+                     "%s %.*s is not known; accepted: openai, responses, anthropic, gemini, "
+                     "bedrock",
+                     names->what, SLICE_ARG(name));
     } else if (route_dialect_index(p, dialect) < p->dialect_count) {
         config_error(b, names->where, "%s %s is given twice", names->what, dialect->name);
     } else if (p->dialect_count && !go_together(p->dialects[0], dialect)) {

@@ -40,10 +40,11 @@ static void print_text(const struct gateway_conf *conf, FILE *to)
             (void)fprintf(to, "  %-30s -\n", config_rows[id].name);
         }
     }
-    (void)fprintf(to, "workers: %zu\nproviders:%s\n", conf->workers,
-                  conf->provider_count
-                      ? ""
-                      : " none; set OPENAI_API_KEY, ANTHROPIC_API_KEY or LOCAL_BASE_URL");
+    (void)fprintf(
+        to, "workers: %zu\nproviders:%s\n", conf->workers,
+        conf->provider_count
+            ? ""
+            : " none; set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or LOCAL_BASE_URL");
     for (size_t i = 0; i < conf->provider_count; i++) {
         print_provider(&conf->providers[i], to);
     }

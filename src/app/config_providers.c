@@ -29,6 +29,8 @@ static const struct provider_env provider_envs[] = {
      CONF_OPENAI_FALLBACK_MODEL, CONF_OPENAI_API_KEY, CONF_OPENAI_COST_PER_1K_TOKENS},
     {SLICE_INIT("anthropic"), SLICE_INIT("anthropic"), CONF_ANTHROPIC_UPSTREAM_URL,
      CONF_ANTHROPIC_FALLBACK_MODEL, CONF_ANTHROPIC_API_KEY, CONF_ANTHROPIC_COST_PER_1K_TOKENS},
+    {SLICE_INIT("gemini"), SLICE_INIT("gemini"), CONF_GEMINI_UPSTREAM_URL,
+     CONF_GEMINI_FALLBACK_MODEL, CONF_GEMINI_API_KEY, CONF_COUNT},
     {SLICE_INIT("local"), SLICE_INIT("openai"), CONF_LOCAL_BASE_URL, CONF_LOCAL_FALLBACK_MODEL,
      CONF_COUNT, CONF_COUNT},
 };
@@ -347,6 +349,14 @@ static void set_azure(struct config_build *b, const struct provider_draft *d,
     }
 }
 
+/* Gemini: a base_url that is the host alone means the version that has everything. */
+static void set_gemini(struct route_provider *p)
+{
+    if (p->dialects[0] == &dialect_gemini && p->base_path.len == 0) {
+        p->base_path = SLICE("/v1beta");
+    }
+}
+
 static void set_dest(struct config_build *b, const struct provider_draft *d,
                      struct route_provider *p)
 {
@@ -561,6 +571,7 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     set_dest(b, d, p);
     p->path_has_model = p->dialects[0]->path_has_model;
     set_azure(b, d, p);
+    set_gemini(p);
     if (p->dialects[0]->sign) {
         check_signing_keys(b, d);
     }
@@ -597,17 +608,6 @@ static void add_from_file(struct config_build *b, const struct yaml_node *map)
     }
 }
 
-/* Not yet ours to speak: said aloud rather than ignored. */
-static void warn_later(struct config_build *b, enum config_id key, const char *name)
-{
-    if (b->values[key].text.len) {
-        config_warn(b, b->values[key].where,
-                    "%s is set, but the provider %s is not available in this version; it is left "
-                    "out of the fallback order",
-                    config_rows[key].name, name);
-    }
-}
-
 void config_build_providers(struct config_build *b)
 {
     const struct yaml_node *map = b->root ? yaml_get(b->root, "providers") : NULL;
@@ -633,6 +633,5 @@ void config_build_providers(struct config_build *b)
             add_provider(b, &d);
         }
     }
-    warn_later(b, CONF_GEMINI_API_KEY, "gemini");
     assert(b->conf->provider_count <= max);
 }

@@ -198,7 +198,7 @@ static void hello(struct app *app)
     if (conf->provider_count == 0) {
         log_event(
             g->log, LOG_WARNING,
-            "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or LOCAL_BASE_URL, or list providers in a file");
+            "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or LOCAL_BASE_URL, or list providers in a file");
     }
     if (app->is_first_start) {
         admin_key_announce(conf);

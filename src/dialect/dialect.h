@@ -87,6 +87,7 @@ struct dialect {
     /* A whole answer passes unchanged; E_SYNTAX: not a JSON object (a bad body: next target). */
     enum err (*observe)(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);
+    struct slice usage_member; /* of a whole answer, where observe() reads it; empty: "usage" */
 
     const struct dialect_embedding *embedding; /* NULL: the dialect has none */
     const struct dialect_events *events;       /* private to src/dialect */

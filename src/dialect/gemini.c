@@ -1,5 +1,7 @@
 #include "dialect/gemini.h"
 
+#include "core/check.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 
@@ -212,6 +214,13 @@ static void render_auth(struct slice key, struct text *out)
     TEXT_ADD(out, "\r\n");
 }
 
+/* What Google's SDKs and CLI say of themselves, and the time they give an answer. */
+static const struct dialect_header headers[] = {
+    {SLICE_INIT("x-goog-api-client"), SLICE_INIT("")},
+    {SLICE_INIT("x-server-timeout"), SLICE_INIT("")},
+    {SLICE_INIT("x-gemini-api-privileged-user-id"), SLICE_INIT("")},
+};
+
 static void render_count(int64_t input_tokens, struct text *out_body)
 {
     text_addf(out_body, "{\"totalTokens\":%lld}", (long long)input_tokens);
@@ -231,14 +240,6 @@ static const struct dialect_events events = {
     .to_events = gemini_to_events,
 };
 
-static const struct dialect_front front = {
-    .render_rates = front_render_rates,
-    .models_open = SLICE_INIT(FRONT_MODELS_OPEN),
-    .render_model = front_render_model,
-    .close_models = front_close_models,
-    .find_conversation = gemini_find_conversation,
-};
-
 const struct dialect dialect_gemini = {
     .name = "gemini",
     .record = RECORD_DIALECT_GEMINI,
@@ -248,15 +249,19 @@ const struct dialect dialect_gemini = {
     .render_count = render_count,
     .render_fault = gemini_render_fault,
     .render_stream_fault = gemini_render_stream_fault,
-    .front = &front,
+    .front = &gemini_front,
     .path = path,
+    .path_has_model = true,
     .render_auth = render_auth,
+    .headers = headers,
+    .header_count = ARRAY_LEN(headers),
     .encode_request = gemini_encode_request,
     .decode_response = gemini_decode_response,
     .read_count = gemini_read_count,
     .read_fault = gemini_read_fault,
     .forward = gemini_forward,
     .observe = gemini_observe,
+    .usage_member = SLICE_INIT("usageMetadata"),
     .embedding = &gemini_embedding,
     .events = &events,
 };

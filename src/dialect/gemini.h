@@ -151,6 +151,9 @@ enum err gemini_to_body(struct arena *a, enum chat_operation op, struct slice ev
 enum err gemini_to_events(struct arena *a, enum chat_operation op, struct slice body,
                           bool wants_usage, struct slice *out_events);
 
+/* gemini_front.c */
+extern const struct dialect_front gemini_front;
+
 /* gemini_embed.c */
 extern const struct dialect_embedding gemini_embedding;
 

@@ -50,13 +50,14 @@ void openai_add_usage(struct text *t, const struct usage *u)
               (long long)u->reasoning);
 }
 
-/* OpenRouter's names of the makers; the others go by their dialect's. */
+/* OpenRouter's names of the makers; Bedrock has none and goes by ours. */
 static const struct {
     struct slice provider, format;
 } formats[] = {
     {SLICE_INIT("anthropic"), SLICE_INIT("anthropic-claude-v1")},
     {SLICE_INIT("gemini"), SLICE_INIT("google-gemini-v1")},
     {SLICE_INIT("openai"), SLICE_INIT("openai-responses-v1")},
+    {SLICE_INIT("bedrock"), SLICE_INIT("bedrock")},
 };
 
 struct slice openai_format_provider(struct slice format)

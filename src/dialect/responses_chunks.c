@@ -391,10 +391,25 @@ static enum err take_arguments(struct out *o, const struct chat_chunk *chunk)
     return (*at)->text.is_full ? E_NOMEM : OK;
 }
 
+/* What another maker signs a call with has no place in the call's item: as a thought that says
+ * nothing, for the client to hand back. */
+static enum err take_signature(struct out *o, const struct chat_chunk *call)
+{
+    const struct chat_chunk thought = {.kind = CHAT_CHUNK_THINKING,
+                                       .block = -1 - call->tool,
+                                       .signature = call->signature,
+                                       .provider = call->provider};
+    return call->signature.len ? take_thinking(o, &thought) : OK;
+}
+
 static enum err take_call(struct out *o, const struct chat_chunk *chunk)
 {
     if (find_call(o->m, chunk->tool)) {
         return OK; /* said again */
+    }
+    enum err e = take_signature(o, chunk);
+    if (e) {
+        return e;
     }
     struct out_item **at = find_waiting(o->m, chunk->tool);
     struct out_item *i = *at;
@@ -406,7 +421,7 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (!i) {
         return E_NOMEM;
     }
-    enum err e = keep(o, chunk->name, &i->part.name);
+    e = keep(o, chunk->name, &i->part.name);
     e = e ? e : keep(o, chunk->id, &i->part.id);
     i->part.is_custom = chunk->is_custom;
     i->is_wrapped = !chunk->is_custom && responses_is_custom(o->e->options->request, i->part.name);

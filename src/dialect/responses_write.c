@@ -344,6 +344,23 @@ void responses_add_item(struct text *t, const struct responses_item *item)
 /* --- whole answers -----------------------------------------------------------------------------
  */
 
+/* What another maker signs a call with has no place in the call's item: as a thought that says
+ * nothing, for the client to hand back. */
+static void add_signature(struct text *t, struct responses_item *item)
+{
+    const struct chat_part *call = item->parts;
+    const struct chat_part thought = {
+        .kind = CHAT_THINKING, .signature = call->signature, .provider = call->provider};
+    if (call->kind == CHAT_TOOL_CALL && call->signature.len) {
+        struct responses_item proof = *item;
+        proof.parts = &thought;
+        proof.status = RESPONSES_COMPLETED;
+        write_next(t);
+        responses_add_item(t, &proof);
+        item->index++;
+    }
+}
+
 static void add_items(struct text *t, const struct chat_response *r, const struct chat_choice *c)
 {
     struct responses_item item = {
@@ -361,6 +378,7 @@ static void add_items(struct text *t, const struct chat_response *r, const struc
             item.status = RESPONSES_INCOMPLETE; /* the one that was cut */
         }
         if (responses_is_item(item.parts)) {
+            add_signature(t, &item);
             write_next(t);
             responses_add_item(t, &item);
             item.index++;

@@ -196,7 +196,7 @@ static void write_record(struct exchange *x)
 static void count_unknown(struct exchange *x)
 {
     struct metric_totals *totals = metric_totals(x->worker->metrics);
-    bool is_missing = auth_credential(&x->rq->head, x->conf->api_key_header).ptr == NULL;
+    bool is_missing = exchange_credential(x).ptr == NULL;
     metric_add(&totals->auth[is_missing ? METRIC_AUTH_MISSING : METRIC_AUTH_INVALID], 1);
 }
 

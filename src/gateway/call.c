@@ -70,12 +70,15 @@ static enum err render_body(struct exchange *x)
     if (dialect_is_same(x->client, x->speaks)) {
         return x->client->forward(x->arena, &x->ask, &o, &x->body);
     }
-    if (!x->ask.neutral) {
-        struct fault f = {0};
-        enum err e = x->client->decode_request(x->arena, &x->ask, &f);
-        if (e != OK) {
-            return e;
-        }
+    struct fault f = {0};
+    enum err e = exchange_decode(x, &f);
+    if (e != OK) {
+        return e;
+    }
+    if (x->route->op == CHAT_OP_EMBEDDING) {
+        const struct dialect_embedding *embedding = x->speaks->embedding;
+        return embedding ? embedding->encode_request(x->arena, x->ask.embedding, &o, &x->body)
+                         : E_UNSUPPORTED;
     }
     return x->speaks->encode_request(x->arena, x->ask.neutral, &o, &x->body);
 }
@@ -86,7 +89,10 @@ static struct slice render_path(struct exchange *x)
     const struct route_target *target = x->target;
     const struct route_provider *p = target->provider;
     struct text t = text_growing(x->arena);
-    struct slice path = x->speaks->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+    struct slice path = x->body.path;
+    if (!path.len) {
+        path = x->speaks->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+    }
     text_add(&t, p->base_path);
     if (p->model_begins_path) {
         text_add_char(&t, '/');

@@ -70,6 +70,25 @@ struct slice exchange_keep(struct exchange *x, struct slice s)
     return s.len ? arena_dup(x->arena, s) : SLICE_NONE;
 }
 
+struct slice exchange_credential(const struct exchange *x)
+{
+    struct slice given = auth_credential(&x->rq->head, x->conf->api_key_header);
+    bool may_be_in_query = !given.len && x->route->dialect == &dialect_gemini;
+    return may_be_in_query ? http_query_get(x->arena, x->rq->head.query, SLICE("key")) : given;
+}
+
+enum err exchange_decode(struct exchange *x, struct fault *out_fault)
+{
+    if (x->route->op != CHAT_OP_EMBEDDING) {
+        return x->ask.neutral ? OK : x->client->decode_request(x->arena, &x->ask, out_fault);
+    }
+    if (x->ask.embedding) {
+        return OK;
+    }
+    return x->client->embedding ? x->client->embedding->decode_request(x->arena, &x->ask, out_fault)
+                                : E_UNSUPPORTED;
+}
+
 /* The head is out already: only an event can tell the client, unless the provider's has. */
 static void fail_stream(struct exchange *x, const struct fault *f)
 {
@@ -82,7 +101,11 @@ static void fail_stream(struct exchange *x, const struct fault *f)
     if (!x->is_error_sent) {
         struct fault named = *f;
         named.request_id = slice_of(x->id_text, ID_TEXT_BYTES);
-        x->client->render_stream_fault(&named, &event);
+        if (x->stream) {
+            dialect_stream_fault(x->stream, &named, &event);
+        } else { /* of a stream that this one follows */
+            x->client->render_stream_fault(&named, &event);
+        }
     }
     struct slice part = text_slice(&event);
     x->state = EXCHANGE_REPLYING;

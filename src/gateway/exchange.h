@@ -145,9 +145,10 @@ struct exchange {
         answer_detail; /* why the attempt failed, where more is known than the error; arena */
     char *answer;      /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
-    struct arena answer_arena;     /* holds answer when it is large */
-    size_t answer_promised;        /* its Content-Length; 0: unknown */
-    struct chat_response *decoded; /* of a whole answer, for a client of another dialect; arena */
+    struct arena answer_arena;      /* holds answer when it is large */
+    size_t answer_promised;         /* its Content-Length; 0: unknown */
+    struct chat_response *decoded;  /* of a whole answer, for a client of another dialect; arena */
+    struct embed_response *vectors; /* the same of texts that were embedded */
     struct outcome outcome;
     struct dialect_stream *stream;
     char *held; /* a guarded stream's bytes before its first content; */
@@ -186,6 +187,12 @@ void exchange_end_detached(struct exchange *x);
 /* Replies with an error in the client's dialect (or its stream event, when streaming) after
  * accounting. */
 void exchange_fail(struct exchange *x, const struct fault *f, enum record_status status);
+/* The key that the client sent: in a header, or, for Gemini's clients, in the query; ptr NULL:
+ * none. Borrowed from the request. */
+struct slice exchange_credential(const struct exchange *x);
+/* The request in its neutral form, unless that is there already: ask.neutral, or, of texts to be
+ * embedded, ask.embedding. */
+MUST_USE enum err exchange_decode(struct exchange *x, struct fault *out_fault);
 /* Copies a text that must outlive the attempt; "" when the arena is full. */
 struct slice exchange_keep(struct exchange *x, struct slice s);
 

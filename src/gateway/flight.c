@@ -31,7 +31,8 @@ static bool shares_events(const struct exchange *leader, const struct exchange *
 {
     return leader->is_answer_stream && follower->ask.is_stream &&
            leader->client == follower->client && leader->client != &dialect_own &&
-           leader->ask.wants_usage == follower->ask.wants_usage;
+           leader->ask.wants_usage == follower->ask.wants_usage && !leader->ask.is_array &&
+           !follower->ask.is_array; /* an array is closed by whoever opened it */
 }
 
 bool flight_join(struct exchange *x)

@@ -80,9 +80,14 @@ void door_fail(struct door *d, int status, const char *format, ...)
 /* Unknown paths answer in the dialect that a client of that path would speak. */
 static const struct dialect *dialect_at(const struct gateway_conf *conf, struct slice path)
 {
-    bool is_own = slice_starts(path, conf->api_prefix) || slice_starts(path, SLICE("/health"));
-    const struct dialect *d = is_own ? &dialect_own : dialect_of_path(path);
-    return d ? d : &dialect_openai;
+    struct slice rest;
+    if (slice_starts(path, conf->api_prefix) || slice_starts(path, SLICE("/health"))) {
+        return &dialect_own;
+    }
+    const struct dialect *d = dialect_of_path(path);
+    const struct api_route *route = router_find(path, conf->api_prefix, PORT_TENANT, &rest);
+    bool is_gemini = route && route->dialect == &dialect_gemini; /* below /v1/models/, too */
+    return d ? d : is_gemini ? &dialect_gemini : &dialect_openai;
 }
 
 static bool is_websocket(const struct http_head *head)

@@ -2,7 +2,8 @@
 
 #include "gateway/flight.h"
 
-void keep_answer(struct exchange *x, enum cache_form form, struct slice payload)
+static void keep(struct exchange *x, enum cache_form form, const struct dialect *spoken,
+                 struct slice payload)
 {
     struct cache_entry *entry = NULL;
     struct gateway *g = x->worker->gateway;
@@ -11,7 +12,7 @@ void keep_answer(struct exchange *x, enum cache_form form, struct slice payload)
     if (x->is_storing && is_whole && payload.len <= x->conf->cache_entry_max_bytes) {
         struct cache_entry template = {
             .form = form,
-            .dialect = (int)x->speaks->record,
+            .dialect = (int)spoken->record,
             .payload = payload,
             .provider = x->target->provider->name,
             .model = x->target->model,
@@ -29,6 +30,11 @@ void keep_answer(struct exchange *x, enum cache_form form, struct slice payload)
         flight_done(x, entry);
         cache_entry_unref(entry);
     }
+}
+
+void keep_answer(struct exchange *x, struct slice body)
+{
+    keep(x, CACHE_BODY, x->speaks, body);
 }
 
 void keep_gather(const struct exchange *x, struct streamed *out)
@@ -68,23 +74,22 @@ static struct slice stored_events(struct exchange *x)
 }
 
 /* Entries are in the provider's dialect: what was translated for this client is kept as a whole
- * answer of that dialect. */
+ * answer of that dialect, or, where nobody can be answered in it (Bedrock), of the client's. */
 void keep_stream(struct exchange *x)
 {
-    const struct dialect *provider = x->speaks;
+    const struct dialect *spoken = x->speaks;
     struct slice payload = SLICE_NONE;
-    if (!x->is_storing) {
-        keep_answer(x, CACHE_EVENTS, SLICE_NONE);
+    if (!x->is_storing || dialect_is_same(x->client, spoken)) {
+        payload = x->is_storing ? stored_events(x) : SLICE_NONE;
+        keep(x, CACHE_EVENTS, spoken, payload);
         return;
     }
-    if (dialect_is_same(x->client, provider)) {
-        payload = stored_events(x);
-        keep_answer(x, CACHE_EVENTS, payload);
-        return;
+    if (!spoken->encode_response) {
+        spoken = x->client->decode_response ? x->client : &dialect_openai;
     }
     const struct chat_response *answer = dialect_stream_answer(x->stream);
-    if (!answer || provider->encode_response(x->arena, answer, NULL, &payload) != OK) {
+    if (!answer || spoken->encode_response(x->arena, answer, NULL, &payload) != OK) {
         x->is_storing = false;
     }
-    keep_answer(x, CACHE_BODY, payload);
+    keep(x, CACHE_BODY, spoken, payload);
 }

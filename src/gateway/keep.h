@@ -12,8 +12,9 @@ struct streamed {
 };
 
 void keep_gather(const struct exchange *x, struct streamed *out);
-/* Into the cache where it is wanted and whole, and to the followers in any case. */
-void keep_answer(struct exchange *x, enum cache_form form, struct slice payload);
+/* The provider's whole answer: into the cache where it is wanted, and to the followers in any case.
+ */
+void keep_answer(struct exchange *x, struct slice body);
 /* The same for a stream that has come to its end: its events are in x->answer and x->tail. */
 void keep_stream(struct exchange *x);
 

@@ -50,6 +50,11 @@ static void watch_events(struct exchange *x)
     }
 }
 
+static struct slice usage_member(const struct exchange *x)
+{
+    return x->speaks->usage_member.len ? x->speaks->usage_member : SLICE("usage");
+}
+
 static void begin_metering(struct exchange *x)
 {
     struct slice type = x->answer_type;
@@ -59,7 +64,7 @@ static void begin_metering(struct exchange *x)
     } else if (slice_eq_nocase(slice_head(type, 16), SLICE("application/json"))) {
         x->raw->usage = ARENA_NEW(x->arena, struct json_tap);
         if (x->raw->usage) {
-            json_tap_init(x->raw->usage, SLICE("usage"));
+            json_tap_init(x->raw->usage, usage_member(x));
         }
     }
 }
@@ -84,7 +89,9 @@ static void read_usage(struct exchange *x)
     if (!usage.len) {
         return;
     }
-    TEXT_ADD(&body, "{\"usage\":");
+    TEXT_ADD(&body, "{");
+    text_add_json_string(&body, usage_member(x));
+    TEXT_ADD(&body, ":");
     text_add(&body, usage);
     TEXT_ADD(&body, "}");
     if (!body.is_full &&

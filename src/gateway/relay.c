@@ -133,7 +133,7 @@ static void on_keepalive(struct loop_timer *timer);
 
 static void arm_keepalive(struct exchange *x, int64_t from_ns)
 {
-    if (x->conf->keepalive_ns > 0) {
+    if (x->conf->keepalive_ns > 0 && !x->ask.is_array) { /* JSON has no comments */
         loop_timer_set(x->worker->loop, &x->timer, from_ns + x->conf->keepalive_ns, on_keepalive);
     }
 }
@@ -144,9 +144,7 @@ static void begin_stream_reply(struct exchange *x)
     struct text headers = text_in(room, sizeof(room));
     x->state = EXCHANGE_STREAMING;
     x->action = "relaying the stream";
-    reply_headers(x,
-                  x->answer_type.len ? x->answer_type : SLICE("text/event-stream; charset=utf-8"),
-                  &headers);
+    reply_headers(x, x->answer_type.len ? x->answer_type : relay_stream_type(x), &headers);
     TEXT_ADD(&headers, "cache-control: no-cache\r\nx-accel-buffering: no\r\n");
     if (x->conn) {
         http_conn_stream_begin(x->conn, 200, text_slice(&headers));
@@ -379,6 +377,7 @@ static enum err open_stream(struct exchange *x)
         .client = x->client,
         .op = x->route->op,
         .hides_usage = x->body.adds_usage,
+        .is_array = x->ask.is_array,
         .request = x->ask.neutral,
         .gathers = x->is_storing && !dialect_is_same(x->client, x->speaks),
         .now_unix_s = loop_unix_ns(x->worker->loop) / NS_PER_S,
@@ -389,8 +388,8 @@ static enum err open_stream(struct exchange *x)
         .ctx = x,
         .render_last = render_last,
     };
-    if (x->client != x->speaks) {
-        x->answer_type = SLICE("text/event-stream; charset=utf-8");
+    if (x->client != x->speaks || x->ask.is_array) {
+        x->answer_type = relay_stream_type(x);
     }
     return dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
 }
@@ -545,6 +544,15 @@ static bool is_clients_name(const struct exchange *x, const struct upstream_faul
            slice_ends(x->ask.model, x->target->model);
 }
 
+/* When to try again, in seconds as the header has it; some providers say it in the body alone. */
+static struct slice retry_after_of(const struct exchange *x, const struct upstream_fault *uf)
+{
+    int64_t seconds = uf->retry_after_ns / NS_PER_S + (uf->retry_after_ns % NS_PER_S != 0);
+    return x->failure.retry_after.len || seconds <= 0
+               ? x->failure.retry_after
+               : arena_printf(x->arena, "%lld", (long long)seconds);
+}
+
 /* A complete answer with an error status: whose fault, and is there another target? */
 static void error_answer(struct exchange *x)
 {
@@ -561,7 +569,7 @@ static void error_answer(struct exchange *x)
                    (uf.blame == BLAME_US_DEPLOYMENT && !is_name),
         .body = body,
         .content_type = x->answer_type,
-        .retry_after = x->failure.retry_after,
+        .retry_after = retry_after_of(x, &uf),
         .message = uf.message,
         .is_quoted = true,
     };
@@ -614,8 +622,9 @@ static void whole_ended(struct exchange *x, enum err e, const char *action)
     x->outcome.wants_detail = x->is_storing;
     e = x->speaks->observe(x->arena, x->route->op, body, &x->outcome);
     x->decoded = NULL;
+    x->vectors = NULL;
     if (e == OK && !x->outcome.is_error && !dialect_is_same(x->client, x->speaks)) {
-        e = relay_decode(x, body, x->speaks, &x->decoded);
+        e = relay_decode(x, body, x->speaks);
     }
     bool is_bad = e != OK || x->outcome.is_error || x->outcome.is_empty || x->answer_status != 200;
     if (is_bad) {

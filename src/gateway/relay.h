@@ -5,9 +5,11 @@
 
 #include "gateway/exchange.h"
 
-/* The neutral form of an answer, for a client of another dialect. */
+/* The neutral form of an answer, for a client of another dialect: x->decoded or x->vectors. */
 MUST_USE enum err relay_decode(struct exchange *x, struct slice body,
-                               const struct dialect *provider, struct chat_response **out);
+                               const struct dialect *provider);
+/* The Content-Type of a stream as this client reads it. */
+struct slice relay_stream_type(const struct exchange *x);
 /* Sends a finished whole answer (x->answer) to the client in its dialect; accounts first. */
 void relay_whole(struct exchange *x);
 /* The client's queue has drained: read on. */

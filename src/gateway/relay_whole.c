@@ -7,9 +7,32 @@
 
 #include <assert.h>
 
-enum err relay_decode(struct exchange *x, struct slice body, const struct dialect *provider,
-                      struct chat_response **out)
+struct slice relay_stream_type(const struct exchange *x)
 {
+    return x->ask.is_array ? SLICE("application/json; charset=UTF-8")
+                           : SLICE("text/event-stream; charset=utf-8");
+}
+
+static enum err decode_vectors(struct exchange *x, struct slice body,
+                               const struct dialect *provider)
+{
+    struct embed_response *r = ARENA_NEW(x->arena, struct embed_response);
+    enum err e = !r                    ? E_NOMEM
+                 : provider->embedding ? provider->embedding->decode_response(x->arena, body, r)
+                                       : E_UNSUPPORTED;
+    if (e == OK && r->vector_count < x->ask.embedding->input_count &&
+        !x->ask.embedding->is_single) {
+        e = E_SYNTAX; /* which text has which? */
+    }
+    x->vectors = e == OK ? r : NULL;
+    return e;
+}
+
+enum err relay_decode(struct exchange *x, struct slice body, const struct dialect *provider)
+{
+    if (x->route->op == CHAT_OP_EMBEDDING) {
+        return decode_vectors(x, body, provider);
+    }
     struct chat_response *r = ARENA_NEW(x->arena, struct chat_response);
     enum err e = r ? provider->decode_response(x->arena, body, r) : E_NOMEM;
     if (e != OK) {
@@ -23,8 +46,8 @@ enum err relay_decode(struct exchange *x, struct slice body, const struct dialec
     }
     r->request = x->ask.neutral;
     r->id = r->id.len ? r->id : slice_of(x->id_text, ID_TEXT_BYTES);
-    r->model = r->model.len ? r->model : x->target->model;
-    *out = r;
+    r->model = r->model.len ? r->model : x->hit ? x->hit->model : x->target->model;
+    x->decoded = r;
     return OK;
 }
 
@@ -74,19 +97,40 @@ static enum err own_events(struct exchange *x, const struct chat_response *r,
     return t.is_full ? E_NOMEM : OK;
 }
 
-/* A body of the client's dialect, as events where a stream was asked for. */
+/* A body of the client's dialect, as events, or a list of one, where a stream was asked for. */
 static enum err in_asked_form(struct exchange *x, struct slice body, struct slice *out)
 {
     *out = body;
+    if (x->ask.is_array) {
+        struct text t = text_growing(x->arena);
+        TEXT_ADD(&t, "[");
+        text_add(&t, body);
+        TEXT_ADD(&t, "\r\n]");
+        *out = text_slice(&t);
+        return t.is_full ? E_NOMEM : OK;
+    }
     return x->ask.is_stream ? dialect_body_to_events(x->arena, x->client, x->route->op, body,
                                                      x->ask.wants_usage, out)
                             : OK;
 }
 
-/* A whole answer as the client wants it: a body of its dialect, or the events of one. */
-static enum err encode_whole(struct exchange *x, const struct chat_response *r,
-                             const struct own_extras *extras, struct slice *out)
+static enum err encode_vectors(struct exchange *x, struct slice *out)
 {
+    struct embed_response *r = x->vectors;
+    if (!r->has_usage) { /* the provider told none: as it is booked */
+        r->usage = x->outcome.usage;
+        r->has_usage = x->outcome.has_usage;
+    }
+    return x->client->embedding->encode_response(x->arena, x->ask.embedding, r, out);
+}
+
+/* The neutral answer as the client wants it: a body of its dialect, or the events of one. */
+static enum err encode_whole(struct exchange *x, const struct own_extras *extras, struct slice *out)
+{
+    const struct chat_response *r = x->decoded;
+    if (x->vectors) {
+        return encode_vectors(x, out);
+    }
     if (x->ask.is_stream && x->client == &dialect_own) {
         return own_events(x, r, extras, out);
     }
@@ -94,11 +138,16 @@ static enum err encode_whole(struct exchange *x, const struct chat_response *r,
     return e ? e : in_asked_form(x, *out, out);
 }
 
+static bool is_translated(const struct exchange *x)
+{
+    return x->decoded || x->vectors;
+}
+
 /* The client's body of the provider's whole answer; as events where a stream was asked for. */
 static enum err render_whole(struct exchange *x, struct slice body, const struct own_extras *extras,
                              struct slice *out)
 {
-    return x->decoded ? encode_whole(x, x->decoded, extras, out) : in_asked_form(x, body, out);
+    return is_translated(x) ? encode_whole(x, extras, out) : in_asked_form(x, body, out);
 }
 
 void relay_whole(struct exchange *x)
@@ -111,14 +160,14 @@ void relay_whole(struct exchange *x)
         return;
     }
     account(x, RECORD_SUCCESS, 200);
-    keep_answer(x, CACHE_BODY, body);
+    keep_answer(x, body);
     struct own_extras extras = own_extras_of(x, false);
     struct slice out;
     if (render_whole(x, body, &extras, &out) != OK) {
-        out = x->decoded ? SLICE_NONE : body; /* no room to write it anew */
+        out = is_translated(x) ? SLICE_NONE : body; /* no room to write it anew */
     } else if (x->ask.is_stream) {
-        type = SLICE("text/event-stream; charset=utf-8");
-    } else if (x->decoded) {
+        type = relay_stream_type(x);
+    } else if (is_translated(x)) {
         type = SLICE("application/json");
     }
     reply_body(x, 200, type, out);
@@ -143,9 +192,10 @@ static enum err convert_entry(struct exchange *x, const struct cache_entry *entr
     if (dialect_is_same(x->client, stored)) {
         return in_asked_form(x, body, out);
     }
-    struct chat_response *r = NULL;
-    e = relay_decode(x, body, stored, &r);
-    return e ? e : encode_whole(x, r, &extras, out);
+    struct fault ignored = {0};
+    e = x->route->op == CHAT_OP_EMBEDDING ? exchange_decode(x, &ignored) : OK;
+    e = e ? e : relay_decode(x, body, stored);
+    return e ? e : encode_whole(x, &extras, out);
 }
 
 void relay_count(struct exchange *x, struct slice body)
@@ -171,9 +221,6 @@ bool relay_entry(struct exchange *x, struct cache_entry *entry, enum cache_use u
     x->cache_use = use;
     x->is_storing = false;
     account(x, RECORD_CACHED, 200);
-    reply_body(x, 200,
-               x->ask.is_stream ? SLICE("text/event-stream; charset=utf-8")
-                                : SLICE("application/json"),
-               out);
+    reply_body(x, 200, x->ask.is_stream ? relay_stream_type(x) : SLICE("application/json"), out);
     return true;
 }

@@ -15,10 +15,12 @@ enum {
     {                                                              \
         path, ROUTE_CHAT, POST, op, dialect, PORT_TENANT, RAW_NONE \
     }
-/* In which dialect a list is told depends on the head: models.c. */
-#define MODELS(path)                                                                       \
-    {                                                                                      \
-        path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, &dialect_openai, PORT_TENANT, RAW_NONE \
+/* What follows the model's name is the operation. */
+#define GEMINI(path, op) CHAT(path, op, &dialect_gemini)
+/* In which dialect a list is told depends on the head, too: models.c. */
+#define MODELS(path, dialect)                                                      \
+    {                                                                              \
+        path, ROUTE_MODELS, GET_HEAD, CHAT_OP_CHAT, dialect, PORT_TENANT, RAW_NONE \
     }
 #define DOOR(path, verbs, roles)                                             \
     {                                                                        \
@@ -46,10 +48,22 @@ const struct api_route api_routes[] = {
     CHAT("/chat/completions", CHAT_OP_CHAT, &dialect_openai),
     CHAT("/embeddings", CHAT_OP_EMBEDDING, &dialect_openai),
     CHAT("/completions", CHAT_OP_COMPLETION, &dialect_openai),
-    MODELS("/v1/models"),
-    MODELS("/v1/models/"),
-    MODELS("/models"),
-    MODELS("/models/"),
+    GEMINI("/v1beta/models/*:generateContent", CHAT_OP_CHAT),
+    GEMINI("/v1beta/models/*:streamGenerateContent", CHAT_OP_CHAT),
+    GEMINI("/v1beta/models/*:countTokens", CHAT_OP_COUNT_TOKENS),
+    GEMINI("/v1beta/models/*:embedContent", CHAT_OP_EMBEDDING),
+    GEMINI("/v1beta/models/*:batchEmbedContents", CHAT_OP_EMBEDDING),
+    GEMINI("/v1/models/*:generateContent", CHAT_OP_CHAT),
+    GEMINI("/v1/models/*:streamGenerateContent", CHAT_OP_CHAT),
+    GEMINI("/v1/models/*:countTokens", CHAT_OP_COUNT_TOKENS),
+    GEMINI("/v1/models/*:embedContent", CHAT_OP_EMBEDDING),
+    GEMINI("/v1/models/*:batchEmbedContents", CHAT_OP_EMBEDDING),
+    MODELS("/v1/models", &dialect_openai),
+    MODELS("/v1/models/", &dialect_openai),
+    MODELS("/models", &dialect_openai),
+    MODELS("/models/", &dialect_openai),
+    MODELS("/v1beta/models", &dialect_gemini),
+    MODELS("/v1beta/models/", &dialect_gemini),
     CHAT("/v1/moderations", CHAT_OP_MODERATION, &dialect_openai),
     CHAT("/moderations", CHAT_OP_MODERATION, &dialect_openai),
     CHAT("/openai/deployments/*/chat/completions", CHAT_OP_CHAT, &dialect_openai),
@@ -107,6 +121,27 @@ static bool matches_star(struct slice pattern, size_t star, struct slice path,
     return is_one;
 }
 
+/* A pattern with "*:": the name that the star stands for may hold a slash, and some clients escape
+ * the colon. The rest is all that follows the front. */
+static bool matches_method(struct slice pattern, size_t star, struct slice path,
+                           struct slice *out_rest)
+{
+    struct slice front = slice_head(pattern, star);
+    struct slice method = slice_from(pattern, star + 2);
+    struct slice escaped = SLICE("%3A");
+    if (!slice_starts(path, front) || !slice_ends(path, method)) {
+        return false;
+    }
+    struct slice name = slice_from(slice_head(path, path.len - method.len), front.len);
+    bool is_escaped = name.len > escaped.len &&
+                      slice_eq_nocase(slice_from(name, name.len - escaped.len), escaped);
+    if (!is_escaped && (name.len < 2 || !slice_ends(name, SLICE(":")))) {
+        return false;
+    }
+    *out_rest = slice_from(path, front.len);
+    return true;
+}
+
 static bool matches(const struct api_route *route, struct slice path, struct slice api_prefix,
                     struct slice *out_rest)
 {
@@ -119,6 +154,9 @@ static bool matches(const struct api_route *route, struct slice path, struct sli
         pattern = slice_from(pattern, strlen("{api}"));
     }
     size_t star = slice_find(pattern, '*');
+    if (star + 1 < pattern.len && pattern.ptr[star + 1] == ':') {
+        return matches_method(pattern, star, path, out_rest);
+    }
     if (star < pattern.len) {
         return matches_star(pattern, star, path, out_rest);
     }

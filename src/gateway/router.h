@@ -22,7 +22,8 @@ enum raw_kind {
 };
 
 struct api_route {
-    /* "{api}" is API_V1_STR; a trailing "/" matches everything below; one "*" any segment */
+    /* "{api}" is API_V1_STR; a trailing "/" matches everything below; one "*" any segment, "*:" any
+     * name before a colon, be it escaped */
     const char *path;
     enum route_kind kind;
     unsigned verbs; /* bits of enum http_verb */
@@ -36,7 +37,7 @@ extern const struct api_route api_routes[];
 extern const size_t api_route_count;
 
 /* The route of a path, NULL when there is none; *out_rest is what follows a "/"-terminated path,
- * or what a "*" stands for. */
+ * what a "*" stands for, or the "*:" and all behind it. */
 const struct api_route *router_find(struct slice path, struct slice api_prefix, unsigned roles,
                                     struct slice *out_rest);
 /* "GET, HEAD, POST" of the route's verbs. */

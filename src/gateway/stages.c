@@ -31,7 +31,7 @@ static enum stage_result refuse(struct exchange *x, const struct fault *f,
 
 bool stage_authenticate(struct exchange *x)
 {
-    struct slice credential = auth_credential(&x->rq->head, x->conf->api_key_header);
+    struct slice credential = exchange_credential(x);
     x->action = "checking the key";
     switch (auth_check(x->worker->gateway->directory, credential, x->started_unix_ns, x->arena,
                        &x->who)) {
@@ -84,12 +84,28 @@ enum stage_result auth_stage(struct exchange *x)
 /* --- parse: body -> ask ------------------------------------------------------------------------
  */
 
+/* What Gemini's clients say in the URL: the model, and the form of the answer. */
+static enum err read_url(struct exchange *x, struct arena *a, struct fault *out_fault)
+{
+    enum chat_operation op = x->route->op;
+    enum err e = gemini_route(a, x->rest, x->rq->head.query, &op, &x->ask);
+    if (e == OK && op == x->route->op) {
+        return OK;
+    }
+    *out_fault = (struct fault){.kind = e == E_NOMEM ? FAULT_OVERLOADED : FAULT_BAD_REQUEST,
+                                .message = SLICE("The URL's model is missing or badly escaped."),
+                                .param = SLICE("model")};
+    return e ? e : E_SYNTAX;
+}
+
 enum err stage_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
 {
     if (x->raw) {
         return raw_scan(x, a, out_fault);
     }
-    enum err e = x->rest.len ? raw_name_model(x, a, out_fault) : OK;
+    enum err e = x->route->dialect == &dialect_gemini ? read_url(x, a, out_fault)
+                 : x->rest.len                        ? raw_name_model(x, a, out_fault)
+                                                      : OK;
     e = e ? e : x->client->scan(a, x->route->op, x->rq->body, &x->ask, out_fault);
     if (e == OK &&
         !x->client->forward) { /* no provider speaks it: the neutral form is needed anyway */
@@ -409,8 +425,7 @@ static COLD bool tighten(struct exchange *x)
                         token_has_ranks() && x->ask.prompt_max_tokens > 0 &&
                         x->rq->body.len <= TIGHTEN_MAX_BYTES;
     x->is_tightened = true;
-    if (!is_countable ||
-        (!x->ask.neutral && x->client->decode_request(x->arena, &x->ask, &ignored) != OK)) {
+    if (!is_countable || exchange_decode(x, &ignored) != OK) {
         return false;
     }
     int64_t counted = counted_prompt(x);
@@ -489,7 +504,7 @@ static enum stage_result count_tokens(struct exchange *x)
     struct text body = text_growing(x->arena);
     struct chat_counter counter;
     struct chat_count count;
-    enum err e = x->ask.neutral ? OK : x->client->decode_request(x->arena, &x->ask, &f);
+    enum err e = exchange_decode(x, &f);
     if (e != OK) {
         return stage_scanned(x, e, &f);
     }
@@ -510,8 +525,10 @@ static bool is_first_same(const struct exchange *x)
 /* What cannot be said in the first target's dialect is the client's to hear. */
 static enum err decode_for_first(struct exchange *x, struct fault *f)
 {
-    bool is_told = x->raw || x->ask.neutral || x->route->op != CHAT_OP_CHAT || is_first_same(x);
-    return is_told ? OK : x->client->decode_request(x->arena, &x->ask, f);
+    const struct dialect *spoken = route_dialect(&x->plan.targets[0], x->client, x->route->op);
+    bool is_embedding = x->route->op == CHAT_OP_EMBEDDING && spoken->embedding;
+    bool is_told = dialect_is_same(x->client, spoken) || x->raw;
+    return is_told || (x->route->op != CHAT_OP_CHAT && !is_embedding) ? OK : exchange_decode(x, f);
 }
 
 enum stage_result call_stage(struct exchange *x)

@@ -45,6 +45,14 @@ static bool find_in_catalogue(const struct route_seat *seat, struct slice model,
     return false;
 }
 
+/* Whose models these are: whoever speaks Gemini serves Google's. */
+static struct slice maker_of(const struct route_seat *seat)
+{
+    bool is_gemini = !seat->catalogue.len && seat->provider->dialect_count &&
+                     seat->provider->dialects[0] == &dialect_gemini;
+    return is_gemini ? slice_str(dialect_gemini.name) : seat->catalogue;
+}
+
 static void price_unknown(const struct route_table *t, const struct route_provider *p,
                           struct route_model *out)
 {
@@ -74,7 +82,7 @@ void table_facts(const struct route_table *t, const struct route_seat *seat, str
     if (find_in_catalogue(seat, model, &listed)) {
         *out = listed;
     }
-    out->profile = profile_find(seat->catalogue, model);
+    out->profile = profile_find(maker_of(seat), model);
     const struct price_override *o = find_override(t, p->name, model);
     if (o) {
         out->price = o->price;

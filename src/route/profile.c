@@ -93,6 +93,51 @@ static bool find_claude(struct slice model, struct dialect_profile *out)
     return false;
 }
 
+/* Gemini by generation: 2.5 thinks by a budget, which its Pro cannot set to nothing, 3 and newer by
+ * a level; the first 3 Pro knows low and high alone. */
+#define GEMINI_OLD .refuses_tools_with_format = true
+#define GEMINI_25 \
+    .takes_json_schema = true, .takes_thinking_budget = true, .refuses_tools_with_format = true
+#define GEMINI_3 \
+    .takes_json_schema = true, .takes_thinking_level = true, .wants_call_signatures = true
+#define GEMINI_3_MEDIUM GEMINI_3, .takes_level_medium = true
+
+/* The first that fits. A name that no row knows is of a model newer than this table. */
+static const struct profile_row gemini_rows[] = {
+    {.prefix = SLICE_INIT("gemini-1"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("gemini-2.5-pro"), .profile = {GEMINI_25, .refuses_thinking_off = true}},
+    {.prefix = SLICE_INIT("gemini-2.5"), .profile = {GEMINI_25}},
+    {.prefix = SLICE_INIT("gemini-2"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("gemini-exp"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("gemini-pro-latest"), .profile = {GEMINI_3_MEDIUM}},
+    {.prefix = SLICE_INIT("gemini-pro"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("gemma"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("learnlm"), .profile = {GEMINI_OLD}},
+    {.prefix = SLICE_INIT("gemini-3-pro"), .profile = {GEMINI_3}},
+    {.prefix = SLICE_INIT("gemini-"), .profile = {GEMINI_3_MEDIUM}},
+};
+
+static bool says(struct slice name, struct slice word)
+{
+    return slice_search(name, word) < name.len;
+}
+
+/* A tuned model's name says nothing of what it was made from. */
+static bool find_gemini(struct slice model, struct dialect_profile *out)
+{
+    struct slice name =
+        slice_starts(model, SLICE("models/")) ? slice_from(model, strlen("models/")) : model;
+    for (size_t i = 0; i < ARRAY_LEN(gemini_rows); i++) {
+        if (slice_starts(name, gemini_rows[i].prefix)) {
+            *out = gemini_rows[i].profile;
+            out->takes_level_minimal = out->takes_thinking_level && says(name, SLICE("flash"));
+            out->refuses_penalties = out->takes_json_schema && says(name, SLICE("preview"));
+            return true;
+        }
+    }
+    return false;
+}
+
 /* gpt-5.1-chat-latest and its like, whatever the minor version. */
 static bool is_chat_tuned(struct slice model)
 {
@@ -104,14 +149,19 @@ static bool is_chat_tuned(struct slice model)
 
 struct dialect_profile profile_find(struct slice provider, struct slice model)
 {
-    struct dialect_profile claude;
+    struct dialect_profile found;
     if (slice_starts(model, SLICE("ft:"))) {
         model = slice_from(model, 3);
     }
     bool may_be_claude =
         slice_eq(provider, SLICE("anthropic")) || slice_eq(provider, SLICE("bedrock"));
-    if (may_be_claude && find_claude(model, &claude)) {
-        return claude;
+    if (may_be_claude && find_claude(model, &found)) {
+        return found;
+    }
+    bool may_be_gemini =
+        slice_eq(provider, SLICE("gemini")) || slice_eq(provider, SLICE("vertex_ai"));
+    if (may_be_gemini && find_gemini(model, &found)) {
+        return found;
     }
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct profile_row *row = &rows[i];

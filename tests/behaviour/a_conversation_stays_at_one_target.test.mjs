@@ -41,6 +41,13 @@ const dialects = {
             ? [{ role: "user", content: `conversation ${name}` }, ...Array.from({ length: turn }, (_, i) => [{ role: "assistant", content: `answer ${i}` }, { role: "user", content: `more ${i}` }]).flat()]
             : `conversation ${name}`,
     }),
+    "/v1beta/models/m:generateContent": (name, turn) => ({
+        systemInstruction: { parts: [{ text: "You help." }] },
+        contents: [
+            { role: "user", parts: [{ text: `conversation ${name}` }] },
+            ...Array.from({ length: turn }, (_, i) => [{ role: "model", parts: [{ text: `answer ${i}` }] }, { role: "user", parts: [{ text: `more ${i}` }] }]).flat(),
+        ],
+    }),
     "/api/v1/completions": (name, turn) => ({
         model: "m",
         messages: [

@@ -18,6 +18,10 @@ const config = (sim) => `providers:
     dialect: anthropic
     base_url: ${sim.origin}
     keys: [sk-ant]
+  gemini:
+    dialect: gemini
+    base_url: ${sim.origin}
+    keys: [gemini-provider]
 models:
   gpt-4o-mini: {targets: [[{provider: sim, model: gpt-4o-mini}]]}
 `;
@@ -40,6 +44,19 @@ describe("passthrough", () => {
         world = await startWorld(all, { config, env: { OPENAI_COST_PER_1K_TOKENS: "0.002" } });
     });
     after(() => all.end());
+
+    test("usage in Gemini's words is booked, whole and streamed", async () => {
+        const body = { contents: [{ role: "user", parts: [{ text: "sim:prompt_tokens=11;completion_tokens=7\nhello" }] }] };
+        for (const method of ["generateContent", "streamGenerateContent?alt=sse&key=secret"]) {
+            const r = await world.post(`/passthrough/gemini/models/gemini-2.5-flash:${method}`, body);
+            assert.equal(r.status, 200, await r.text());
+            const seen = (await world.sim.requests()).at(-1);
+            assert.equal(seen.target, `/v1beta/models/gemini-2.5-flash:${method.split("&")[0]}`);
+            assert.equal(seen.headers["x-goog-api-key"], "gemini-provider");
+            const row = await world.gateway.row(r);
+            assert.deepEqual([row.status, row.provider, row.prompt_tokens, row.completion_tokens, row.estimated], ["success", "gemini", 11, 7, 0], method);
+        }
+    });
 
     test("a chat below it is the provider's, byte for byte, and its usage is booked", async () => {
         const body = JSON.stringify(chat("sim:prompt_tokens=11;completion_tokens=7\nhello"), null, 3);

@@ -222,3 +222,101 @@ describe("recorded answers of Anthropic pass byte for byte, and exactly the usag
         });
     }
 });
+
+/** What Gemini's answers report, in the columns of the usage row; of a stream the later words count. */
+function expectedOfGemini(usages) {
+    const u = Object.assign({}, ...usages);
+    const prompt = (u.promptTokenCount ?? 0) + (u.toolUsePromptTokenCount ?? 0);
+    const thoughts = u.thoughtsTokenCount ?? 0;
+    const completion = (u.candidatesTokenCount ?? 0) + thoughts;
+    return {
+        prompt_tokens: prompt,
+        completion_tokens: completion,
+        total_tokens: Math.max(u.totalTokenCount ?? 0, prompt + completion),
+        cache_read_tokens: u.cachedContentTokenCount ?? 0,
+        reasoning_tokens: thoughts,
+        estimated: 0,
+    };
+}
+
+describe("recorded answers of Gemini pass byte for byte, and exactly the usage they report is booked", () => {
+    const world = scope();
+    const model = "gemini-2.5-flash";
+    let sim, gateway, post;
+    before(async () => {
+        ({ sim, gateway, post } = await startWorld(world, { providers: ["gemini"] }));
+    });
+    after(() => world.end());
+    beforeEach(() => sim.reset());
+
+    // Recordings without alt=sse are one JSON array; the provider is asked for events all the same.
+    const recordedBody = (name) => JSON.parse(readFileSync(path.join(fixtures, `${name}.json`), "utf8")).response?.body;
+    const all = recordings(["gemini"]).filter((r) => r.status === 200 && r.request?.method !== "GET");
+    const isArray = (r) => !r.isStream && Array.isArray(recordedBody(r.name));
+    const arrays = all.filter((r) => !r.body && isArray(r));
+    const others = all.filter((r) => r.body || !isArray(r));
+    const contents = [{ role: "user", parts: [{ text: "hi" }] }];
+    const methodOf = (r) => (r.isStream ? "streamGenerateContent?alt=sse" : r.request?.url?.includes(":countTokens") ? "countTokens" : "generateContent");
+    const bodyOf = (r) => JSON.stringify(r.request?.body ?? { contents });
+    const columns = (expected, row) => Object.fromEntries(Object.keys(expected).map((k) => [k, row[k]]));
+
+    test("there are recordings in every form", () => {
+        assert.ok(arrays.length >= 6 && others.filter((r) => r.isStream).length >= 8 && others.filter((r) => !r.isStream).length >= 6, `${arrays.length} ${others.length}`);
+    });
+
+    for (const recording of others) {
+        test(`${recording.name}: ${recording.isStream ? "streamed" : "whole"}`, async () => {
+            const script = recording.body ? { body: recording.body } : { fixture: recording.name };
+            await sim.script([script, script]);
+            const where = `/v1beta/models/${model}:${methodOf(recording)}`;
+            const body = bodyOf(recording);
+            const direct = await fetch(sim.origin + where, { method: "POST", body });
+            const recorded = Buffer.from(await direct.arrayBuffer());
+            const answer = await post(where, body);
+            const got = Buffer.from(await answer.arrayBuffer());
+            assert.equal(got.toString(), recorded.toString());
+            assert.ok(got.equals(recorded));
+            assert.equal(answer.status, 200);
+            assert.equal(answer.headers.get("content-type"), direct.headers.get("content-type"));
+            assert.equal((await sim.requests()).at(-1).body, body);
+            const row = await gateway.row(answer);
+            assert.equal(row.status, "success");
+            if (where.endsWith("countTokens")) {
+                assert.deepEqual([row.total_tokens, row.cost_nusd, row.estimated], [0, 0, 0]);
+                return;
+            }
+            const usages = (recording.isStream ? eventsOf(recorded.toString()).map(jsonOf) : [JSON.parse(recorded)]).map((e) => e?.usageMetadata ?? {});
+            if (!usages.some((u) => "totalTokenCount" in u)) {
+                assert.equal(row.estimated, 1); // a prompt that was blocked reports none
+                return;
+            }
+            const expected = expectedOfGemini(usages);
+            assert.deepEqual(columns(expected, row), expected);
+        });
+    }
+
+    for (const recording of arrays) {
+        test(`${recording.name}: as one JSON array`, async () => {
+            const recorded = recordedBody(recording.name);
+            await sim.script({ body: recorded.map((e) => `data: ${JSON.stringify(e)}\r\n\r\n`).join(""), content_type: "text/event-stream" });
+            const answer = await post(`/v1beta/models/${model}:streamGenerateContent`, bodyOf(recording));
+            assert.equal(answer.headers.get("content-type"), "application/json; charset=UTF-8");
+            assert.equal(await answer.text(), `[${recorded.map((e) => JSON.stringify(e)).join(",\r\n")}\r\n]`);
+            assert.match((await sim.requests()).at(-1).target, /:streamGenerateContent\?alt=sse$/);
+            const row = await gateway.row(answer);
+            assert.equal(row.status, "success");
+            const expected = expectedOfGemini(recorded.map((e) => e.usageMetadata ?? {}));
+            assert.deepEqual(columns(expected, row), expected);
+        });
+    }
+
+    for (const recording of recordings(["gemini"]).filter((r) => r.status === 404)) {
+        test(`${recording.name}: a model that the provider lacks is not the client's fault`, async () => {
+            await sim.script({ fixture: recording.name });
+            const answer = await post(`/v1beta/models/${model}:${methodOf(recording)}`, bodyOf(recording));
+            assert.equal(answer.status, 502);
+            assert.equal((await answer.json()).error.status, "UNAVAILABLE");
+            assert.equal((await gateway.row(answer)).status, "error");
+        });
+    }
+});

@@ -13,14 +13,14 @@ function routesOfSource() {
     const routes = new Set();
     const router = source("src/gateway/router.c").match(/api_routes\[\] = \{(.*?\n)\};/s)[1];
     const verbsOfRaw = { POST: ["POST"], GET_POST: ["GET", "POST"], STORED: ["GET", "POST", "DELETE"], ANY: ["GET", "POST", "PUT", "PATCH", "DELETE"] };
-    for (const [, kind, where, rest] of router.matchAll(/(CHAT|MODELS|DOOR|RAW)\("([^"]+)"(.*?)\),?(?: \/\*.*)?\n/g)) {
+    for (const [, kind, where, rest] of router.matchAll(/(CHAT|GEMINI|MODELS|DOOR|RAW)\("([^"]+)"(.*?)\),?(?: \/\*.*)?\n/g)) {
         const full = where.replace("{api}", "/api/v1").replace(/(?<=.)\/$/, "/{}").replace("*", "{}");
         if (full === "/api/v1/admin/{}") continue;
         if (kind === "RAW") {
             for (const verb of verbsOfRaw[rest.match(/, (\w+),/)[1]]) routes.add(`${verb} ${full}`);
             continue;
         }
-        const verb = kind === "CHAT" ? "POST" : "GET";
+        const verb = kind === "CHAT" || kind === "GEMINI" ? "POST" : "GET";
         if (kind === "DOOR") assert.match(rest, /GET_HEAD/, `${where}: the test knows only GET_HEAD here`);
         routes.add(`${verb} ${full}`);
     }

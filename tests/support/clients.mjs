@@ -12,6 +12,7 @@ import { root, sse } from "./harness.mjs";
 const require = createRequire(path.join(root, "tests/behaviour/package.json")); // the packages are installed there
 export const OpenAI = require("openai");
 export const Anthropic = require("@anthropic-ai/sdk");
+export const { GoogleGenAI, ApiError } = require("@google/genai");
 
 const user = (content) => ({ role: "user", content });
 
@@ -70,11 +71,11 @@ function addDelta(message, delta) {
         if (name === "role" || value === null) continue;
         if (name === "tool_calls") {
             message.tool_calls ??= [];
-            for (const { index, ...call } of value) {
+            for (const { index, function: f, ...more } of value) {
                 const at = (message.tool_calls[index] ??= { type: "function", function: { name: "", arguments: "" } });
-                if (call.id) at.id = call.id;
-                at.function.name += call.function?.name ?? "";
-                at.function.arguments += call.function?.arguments ?? "";
+                Object.assign(at, more); // id, and what the package does not know
+                at.function.name += f?.name ?? "";
+                at.function.arguments += f?.arguments ?? "";
             }
         } else if (typeof value === "string") message[name] = (message[name] ?? "") + value;
         else if (Array.isArray(value)) message[name] = [...(message[name] ?? []), ...value];
@@ -126,6 +127,130 @@ export function anthropicClient(gateway, key, more = {}) {
     };
 }
 
+/** apiVersion: of the paths; "v1" is the package's own choice. */
+export function geminiClient(gateway, key, { apiVersion = "v1beta", ...more } = {}) {
+    const client = new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: gateway.origin, apiVersion, ...more } });
+    const partsOf = (response) => response.candidates?.[0]?.content?.parts ?? [];
+    const textOf = (parts, isThought) => parts.filter((p) => Boolean(p.thought) === isThought).map((p) => p.text ?? "").join("");
+    const bodyOf = (messages, o) => ({
+        model: o.model,
+        contents: messages,
+        config: {
+            httpOptions: { headers: o.headers },
+            abortSignal: o.signal,
+            ...(o.tools && { tools: [{ functionDeclarations: o.tools.map((t) => ({ name: t.name, description: t.description, parametersJsonSchema: t.schema })) }] }),
+            ...(o.choice && { toolConfig: { functionCallingConfig: { mode: "ANY", ...(o.choice !== "any" && { allowedFunctionNames: [o.choice] }) } } }),
+            ...(o.schema && { responseMimeType: "application/json", responseJsonSchema: o.schema }),
+            ...(o.thinking && { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } }),
+            ...o.more,
+        },
+    });
+    const neutral = (parts, finish, usage, headers) => {
+        const calls = parts.filter((p) => p.functionCall).map(({ functionCall: c }) => ({ id: c.id, name: c.name, input: c.args ?? {} }));
+        return {
+            text: textOf(parts, false),
+            thoughts: textOf(parts, true),
+            calls,
+            finish: { STOP: calls.length > 0 ? "tools" : "end", MAX_TOKENS: "length", SAFETY: "filter" }[finish],
+            usage: usage && {
+                prompt: usage.promptTokenCount,
+                completion: (usage.candidatesTokenCount ?? 0) + (usage.thoughtsTokenCount ?? 0),
+                cacheRead: usage.cachedContentTokenCount ?? 0,
+            },
+            turn: { role: "model", parts },
+            headers,
+            id: headers.get("x-request-id"),
+        };
+    };
+    return {
+        name: "gemini",
+        client,
+        user: (content) => ({ role: "user", parts: typeof content === "string" ? [{ text: content }] : content }),
+        image: (text, mimeType, data) => ({ role: "user", parts: [{ text }, { inlineData: { mimeType, data } }] }),
+        results: (calls, texts) => [{ role: "user", parts: calls.map((c, i) => ({ functionResponse: { ...(c.id && { id: c.id }), name: c.name, response: { output: texts[i] } } })) }],
+        async say(messages, o) {
+            const headersOf = (response) => new Headers(response.sdkHttpResponse.headers);
+            if (!o.stream) {
+                const data = await client.models.generateContent(bodyOf(messages, o));
+                return { ...neutral(partsOf(data), data.candidates?.[0]?.finishReason, data.usageMetadata, headersOf(data)), data };
+            }
+            const parts = [];
+            let finish, usage, headers;
+            for await (const chunk of await client.models.generateContentStream(bodyOf(messages, o))) {
+                headers ??= headersOf(chunk);
+                parts.push(...partsOf(chunk));
+                finish = chunk.candidates?.[0]?.finishReason ?? finish;
+                usage = chunk.usageMetadata ?? usage;
+                o.onText?.(textOf(parts, false));
+            }
+            if (finish === undefined) throw new Error("the stream has no end");
+            return neutral(joined(parts), finish, usage, headers);
+        },
+    };
+}
+
+/** Pieces of a text as one part; what is signed stays as it came. */
+function joined(parts) {
+    const out = [];
+    for (const part of parts) {
+        const last = out.at(-1);
+        const isPiece = (p) => p?.text !== undefined && !p.thoughtSignature;
+        if (isPiece(part) && isPiece(last) && Boolean(part.thought) === Boolean(last.thought)) out[out.length - 1] = { ...last, text: last.text + part.text };
+        else out.push(part);
+    }
+    return out;
+}
+
+export function responsesClient(gateway, key, more = {}) {
+    const client = new OpenAI({ apiKey: key, baseURL: gateway.base, maxRetries: 0, ...more });
+    const bodyOf = (messages, o) => ({
+        model: o.model,
+        input: messages.flat(),
+        store: false,
+        ...(o.tools && { tools: o.tools.map((t) => ({ type: "function", name: t.name, description: t.description, parameters: t.schema, strict: false })) }),
+        ...(o.choice && { tool_choice: o.choice === "any" ? "required" : { type: "function", name: o.choice } }),
+        ...(o.schema && { text: { format: { type: "json_schema", name: "answer", strict: true, schema: o.schema } } }),
+        ...(o.thinking && { reasoning: { effort: "low", summary: "auto" }, include: ["reasoning.encrypted_content"] }),
+        ...o.more,
+    });
+    const neutral = (r) => {
+        const calls = r.output.filter((i) => i.type === "function_call").map((c) => ({ id: c.call_id, name: c.name, input: JSON.parse(c.arguments) }));
+        return {
+            text: r.output.filter((i) => i.type === "message").flatMap((i) => i.content).map((c) => c.text ?? "").join(""),
+            thoughts: r.output.filter((i) => i.type === "reasoning").flatMap((i) => [...(i.summary ?? []), ...(i.content ?? [])]).map((c) => c.text).join(""),
+            calls,
+            finish: r.status === "incomplete" ? { max_output_tokens: "length", content_filter: "filter" }[r.incomplete_details?.reason] : calls.length > 0 ? "tools" : "end",
+            usage: r.usage && { prompt: r.usage.input_tokens, completion: r.usage.output_tokens, cacheRead: r.usage.input_tokens_details?.cached_tokens ?? 0 },
+            turn: r.output,
+        };
+    };
+    return {
+        name: "responses",
+        client,
+        user,
+        image: (text, type, data) => user([{ type: "input_text", text }, { type: "input_image", detail: "auto", image_url: `data:${type};base64,${data}` }]),
+        results: (calls, texts) => calls.map((c, i) => ({ type: "function_call_output", call_id: c.id, output: texts[i] })),
+        async say(messages, o) {
+            const init = { headers: o.headers, signal: o.signal };
+            if (!o.stream) {
+                const { data, response } = await client.responses.create(bodyOf(messages, o), init).withResponse();
+                return { ...neutral(data), data, headers: response.headers, id: response.headers.get("x-request-id") };
+            }
+            const { data: stream, response } = await client.responses.create({ ...bodyOf(messages, o), stream: true }, init).withResponse();
+            let text = "";
+            let last;
+            for await (const e of stream) {
+                if (e.type === "response.output_text.delta") o.onText?.((text += e.delta));
+                if (e.type === "error") throw Object.assign(new Error(e.message), { event: e });
+                if (e.type === "response.failed") throw Object.assign(new Error(e.response.error?.message), { event: e });
+                if (e.type === "response.completed" || e.type === "response.incomplete") last = e.response;
+            }
+            if (!last) throw new Error("the stream has no last event");
+            return { ...neutral(last), headers: response.headers, id: response.headers.get("x-request-id") };
+        },
+    };
+}
+
 /** The gateway's own dialect has texts alone. */
 export function ownClient(gateway, key) {
     const neutral = (result) => ({
@@ -161,4 +286,4 @@ export function ownClient(gateway, key) {
     };
 }
 
-export const clientKinds = { openai: openaiClient, anthropic: anthropicClient, own: ownClient };
+export const clientKinds = { openai: openaiClient, anthropic: anthropicClient, gemini: geminiClient, responses: responsesClient, own: ownClient };

@@ -280,6 +280,7 @@ export const providerEnv = {
     local: (sim) => ({ LOCAL_BASE_URL: sim.base }),
     openai: (sim) => ({ OPENAI_API_KEY: "sk-provider", OPENAI_UPSTREAM_URL: sim.base }),
     anthropic: (sim) => ({ ANTHROPIC_API_KEY: "sk-ant-provider", ANTHROPIC_UPSTREAM_URL: sim.origin }),
+    gemini: (sim) => ({ GEMINI_API_KEY: "gemini-provider", GEMINI_UPSTREAM_URL: sim.origin }),
 };
 
 /**

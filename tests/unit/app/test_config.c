@@ -374,14 +374,34 @@ static void retention_is_off_or_long_enough_for_a_start(void **state)
     load_end(&l);
 }
 
-static void providers_of_later_versions_are_said_to_be_missing(void **state)
+static void a_key_of_gemini_makes_its_provider(void **state)
 {
     (void)state;
     struct load l;
-    load_env(&l, (const char *const[]){"GEMINI_API_KEY=AIza0123", NULL});
+    load_env(&l, (const char *const[]){"GEMINI_API_KEY=AIza0123",
+                                       "GEMINI_FALLBACK_MODEL=gemini-2.5-flash", NULL});
+    assert_non_null(l.conf);
+    assert_int_equal(l.conf->provider_count, 1);
+    const struct route_provider *p = &l.conf->providers[0];
+    assert_int_equal(p->dialect_count, 1);
+    assert_ptr_equal(p->dialects[0], &dialect_gemini);
+    assert_true(slice_eq(p->dest.authority, SLICE("generativelanguage.googleapis.com")));
+    assert_true(slice_eq(p->base_path, SLICE("/v1beta")));
+    assert_true(slice_eq(p->fallback_model, SLICE("gemini-2.5-flash")));
+    assert_true(p->path_has_model);
+    assert_true(slice_eq(p->keys[0].auth_headers, SLICE("x-goog-api-key: AIza0123\r\n")));
+    assert_true(p->heads[0].prefix[CHAT_OP_EMBEDDING].len > 0);
+    assert_int_equal(p->heads[0].prefix[CHAT_OP_COMPLETION].len, 0);
+    load_end(&l);
+    load_env(&l, (const char *const[]){"GEMINI_API_KEY=AIza0123",
+                                       "GEMINI_UPSTREAM_URL=http://127.0.0.1:1/x/v1", NULL});
+    assert_non_null(l.conf);
+    assert_true(slice_eq(l.conf->providers[0].base_path, SLICE("/x/v1")));
+    load_end(&l);
+    load_env(&l, (const char *const[]){"GEMINI_API_KEY=your-gemini-api-key", NULL});
     assert_non_null(l.conf);
     assert_int_equal(l.conf->provider_count, 0);
-    assert_has(l.warnings, "GEMINI_API_KEY is set, but the provider gemini is not available");
+    assert_has(l.warnings, "GEMINI_API_KEY is a placeholder; the provider gemini is left out");
     load_end(&l);
 }
 
@@ -575,7 +595,7 @@ int main(void)
         cmocka_unit_test(local_models_are_shown_and_restrict_nothing),
         cmocka_unit_test(local_speaks_what_its_setting_says),
         cmocka_unit_test(retention_is_off_or_long_enough_for_a_start),
-        cmocka_unit_test(providers_of_later_versions_are_said_to_be_missing),
+        cmocka_unit_test(a_key_of_gemini_makes_its_provider),
         cmocka_unit_test(placeholders_are_not_used),
         cmocka_unit_test(proxies_of_both_cases_and_their_exceptions_hold),
         cmocka_unit_test(secrets_are_never_shown),

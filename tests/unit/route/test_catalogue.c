@@ -150,11 +150,63 @@ static void test_profiles(void **state)
     }
 }
 
+/* A letter for each flag that is set. */
+static void spell_gemini(const struct dialect_profile *p, char *out)
+{
+    const struct {
+        bool is_set;
+        char letter;
+    } flags[] = {
+        {p->takes_json_schema, 'J'},    {p->takes_thinking_budget, 'B'},
+        {p->takes_thinking_level, 'L'}, {p->takes_level_medium, 'm'},
+        {p->takes_level_minimal, 'n'},  {p->wants_call_signatures, 'S'},
+        {p->refuses_thinking_off, 'o'}, {p->refuses_tools_with_format, 't'},
+        {p->refuses_penalties, 'p'},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        *out = flags[i].letter;
+        out += flags[i].is_set;
+    }
+    *out = '\0';
+}
+
+static void test_gemini_by_generation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *provider, *model, *flags;
+    } cases[] = {
+        {"gemini", "gemini-3-pro-preview", "JLSp"},
+        {"gemini", "gemini-3.1-pro", "JLmS"},
+        {"gemini", "models/gemini-3-flash", "JLmnS"},
+        {"vertex_ai", "gemini-3.5-flash-lite", "JLmnS"},
+        {"gemini", "gemini-flash-latest", "JLmnS"},
+        {"gemini", "gemini-pro-latest", "JLmS"},
+        {"gemini", "gemini-2.5-pro", "JBot"},
+        {"gemini", "gemini-2.5-flash", "JBt"},
+        {"gemini", "gemini-2.5-flash-preview-09-2025", "JBtp"},
+        {"gemini", "gemini-2.0-flash", "t"},
+        {"gemini", "gemini-1.5-pro", "t"},
+        {"gemini", "gemini-pro", "t"},
+        {"gemini", "gemma-3-27b-it", "t"},
+        {"gemini", "tunedModels/mine", ""},
+        {"openai", "gemini-3-pro", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char flags[16];
+        struct dialect_profile p =
+            profile_find(slice_str(cases[i].provider), slice_str(cases[i].model));
+        spell_gemini(&p, flags);
+        assert_string_equal(flags, cases[i].flags);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_facts_by_provider_and_name),
                                        cmocka_unit_test(test_tiers_limits_and_prices_a_request),
                                        cmocka_unit_test(test_every_row_is_found_again),
-                                       cmocka_unit_test(test_profiles)};
+                                       cmocka_unit_test(test_profiles),
+                                       cmocka_unit_test(test_gemini_by_generation)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
