@@ -40,7 +40,7 @@ static const struct slice provider_keys[] = {
     SLICE_INIT("timeout"),        SLICE_INIT("models"),         SLICE_INIT("headers"),
     SLICE_INIT("fallback_model"), SLICE_INIT("ca_file"),        SLICE_INIT("free"),
     SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens"),
-    SLICE_INIT("region"),         SLICE_INIT("api_version")};
+    SLICE_INIT("region"),         SLICE_INIT("api_version"),    SLICE_INIT("token")};
 static const struct slice timeout_keys[] = {SLICE_INIT("connect"), SLICE_INIT("first_byte"),
                                             SLICE_INIT("idle"), SLICE_INIT("total")};
 static const struct slice own_headers[] = {
@@ -411,6 +411,32 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     secret_wipe(room, sizeof(room));
 }
 
+/* Access tokens instead of keys: one node of health for all of them. */
+static void set_token(struct config_build *b, const struct provider_draft *d,
+                      struct route_provider *p)
+{
+    const struct config_token token = {.name = d->name,
+                                       .where = d->where,
+                                       .node = d->node,
+                                       .ca_file = d->ca_file,
+                                       .is_azure = p->has_api_key_header};
+    struct route_key *key = &p->keys[0];
+    char name[128];
+    if (!config_provider_token(b, &token, &key->credential)) {
+        return;
+    }
+    int len = snprintf(name, sizeof(name), "%.*s token", SLICE_ARG(p->name));
+    key->health = health_node(b->health, slice_of(name, (size_t)len));
+    p->key_count = 1; /* freed with the configuration from here on */
+    if (!key->health) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
+    if (d->key_count || p->dialects[0]->sign) {
+        config_error(b, d->where, "provider %.*s: token: %s", SLICE_ARG(d->name),
+                     d->key_count ? "there are keys, too" : "the dialect signs with its keys");
+    }
+}
+
 /* Operations that the dialect does not have get no head. */
 static void set_heads(struct config_build *b, struct route_provider *p, const struct dialect *d,
                       struct route_heads *out)
@@ -572,10 +598,11 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     p->path_has_model = p->dialects[0]->path_has_model;
     set_azure(b, d, p);
     set_gemini(p);
+    set_token(b, d, p);
     if (p->dialects[0]->sign) {
         check_signing_keys(b, d);
     }
-    for (size_t i = 0; i < d->key_count; i++) {
+    for (size_t i = p->key_count; i < d->key_count; i++) {
         set_key(b, p, d->keys[i]);
     }
     set_lines(b, p);

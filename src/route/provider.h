@@ -2,7 +2,7 @@
  * its keys, its policy.
  *
  * Made by app/config_providers.c in the arena of a configuration version, immutable from then on;
- * keys lie in secret memory that the version owns.
+ * keys lie in secret memory that the version owns, sources of access tokens are counted by it.
  */
 #ifndef ROUTE_PROVIDER_H
 #define ROUTE_PROVIDER_H
@@ -10,6 +10,7 @@
 #include "core/secret.h"
 #include "dialect/dialect.h"
 #include "upstream/attempt.h"
+#include "upstream/credential.h"
 #include "upstream/health.h"
 
 enum { ROUTE_KEYS_MAX = 16, ROUTE_DIALECTS_MAX = 4 };
@@ -18,6 +19,8 @@ struct route_key {
     struct secret secret;
     struct slice auth_headers; /* rendered once: render_auth(); in secret memory */
     struct secret auth_secret; /* owns auth_headers */
+    struct credential_source *credential; /* a reference: access tokens are sent instead of the
+                                             secret, which is empty; NULL: the secret is */
     struct health_node *health;
 };
 
