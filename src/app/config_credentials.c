@@ -1,5 +1,7 @@
 /* Access tokens instead of keys: where a provider's come from. */
 #include "app/config_inside.h"
+#include "core/jwt.h"
+#include "wire/spans.h"
 
 #include <unistd.h>
 
@@ -101,6 +103,79 @@ static void read_token(struct config_build *b, const struct config_token *t,
     }
 }
 
+/* --- Google's service accounts --- */
+
+enum { G_TYPE, G_EMAIL, G_KEY, G_KEY_ID, G_URI, G_PROJECT, G_COUNT };
+static const struct span_name google_members[G_COUNT] = {
+    [G_TYPE] = {SLICE_INIT("type"), false},
+    [G_EMAIL] = {SLICE_INIT("client_email"), false},
+    [G_KEY] = {SLICE_INIT("private_key"), false},
+    [G_KEY_ID] = {SLICE_INIT("private_key_id"), false},
+    [G_URI] = {SLICE_INIT("token_uri"), false},
+    [G_PROJECT] = {SLICE_INIT("project_id"), false},
+};
+
+/* The members' texts, in scratch; why not: a static text. */
+static const char *read_account(struct config_build *b, const struct config_token *t,
+                                struct slice out[G_COUNT])
+{
+    struct span at[G_COUNT];
+    struct span_object o;
+    struct slice name = t->credentials_file.len
+                            ? t->credentials_file
+                            : config_env(b, SLICE("GOOGLE_APPLICATION_CREDENTIALS"));
+    struct slice path = scratch_dup(&b->scratch, name);
+    struct slice text;
+    memset(out, 0, G_COUNT * sizeof(*out));
+    if (name.len == 0) {
+        return "is missing, and there is no GOOGLE_APPLICATION_CREDENTIALS";
+    }
+    if (!path.ptr || scratch_read_file(&b->scratch, path.ptr, &text) != OK) {
+        return "cannot be read";
+    }
+    if (spans_scan(text, google_members, G_COUNT, at, &o) != OK) {
+        return "is not a JSON object";
+    }
+    for (size_t i = 0; i < G_COUNT; i++) {
+        if (at[i].kind == SPAN_STRING) {
+            char *room = scratch_alloc(&b->scratch, at[i].value.len);
+            out[i] = room ? slice_of(room, span_unescape(at[i].value, room)) : SLICE_NONE;
+        }
+    }
+    return NULL;
+}
+
+static void read_service(struct config_build *b, const struct config_token *t,
+                         struct credential_conf *conf)
+{
+    struct slice member[G_COUNT];
+    const char *why = read_account(b, t, member);
+    if (!why && !slice_eq(member[G_TYPE], SLICE("service_account"))) {
+        why = "is of another type than service_account";
+    } else if (!why && member[G_EMAIL].len == 0) {
+        why = "has no client_email";
+    } else if (!why && !jwt_is_key(member[G_KEY])) {
+        why = "has no private_key of RSA";
+    }
+    if (why) {
+        config_error(b, t->where, "provider %.*s: credentials_file %s", SLICE_ARG(t->name), why);
+        return;
+    }
+    conf->grant = CREDENTIAL_SERVICE;
+    conf->issuer = member[G_EMAIL];
+    conf->private_key = member[G_KEY];
+    conf->key_id = member[G_KEY_ID];
+    conf->url = member[G_URI].len ? member[G_URI] : SLICE("https://oauth2.googleapis.com/token");
+    conf->audience = conf->url;
+    conf->scope = SLICE("https://www.googleapis.com/auth/cloud-platform");
+}
+
+struct slice config_google_project(struct config_build *b, const struct config_token *t)
+{
+    struct slice member[G_COUNT];
+    return read_account(b, t, member) ? SLICE_NONE : member[G_PROJECT];
+}
+
 bool config_provider_token(struct config_build *b, const struct config_token *t,
                            struct credential_source **out)
 {
@@ -109,10 +184,14 @@ bool config_provider_token(struct config_build *b, const struct config_token *t,
                                    .no_proxy = b->values[CONF_NO_PROXY].text,
                                    .ca_file = t->ca_file};
     size_t errors = b->report->error_count;
-    if (yaml_is_null(token)) {
+    if (yaml_is_null(token) && !t->is_vertex) {
         return false;
     }
-    read_token(b, t, token, &conf);
+    if (yaml_is_null(token)) {
+        read_service(b, t, &conf);
+    } else {
+        read_token(b, t, token, &conf);
+    }
     if (b->report->error_count > errors) {
         return false;
     }

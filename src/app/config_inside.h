@@ -118,7 +118,11 @@ struct config_token {
     const struct yaml_node *node; /* its map, or NULL */
     struct slice ca_file;
     bool is_azure;
+    bool is_vertex;                /* a service account's file, unless the map has a token */
+    struct slice credentials_file; /* of it; empty: GOOGLE_APPLICATION_CREDENTIALS */
 };
+/* The project that the service account's file is of; empty: it does not say. */
+struct slice config_google_project(struct config_build *b, const struct config_token *t);
 /* True: the provider takes access tokens, and *out is a reference to their source. */
 MUST_USE bool config_provider_token(struct config_build *b, const struct config_token *t,
                                     struct credential_source **out);

@@ -64,6 +64,7 @@ struct dialect {
     struct slice (*path)(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream);
     bool path_has_model; /* the path says model or is_stream: it is made anew for each request */
+    const struct dialect_vertex *vertex; /* NULL: Vertex AI has no models of this dialect */
     bool needs_region; /* the provider's region is signed, and names the host where none is given */
     /* Header lines of a credential, e.g. "authorization: Bearer ...\r\n". */
     void (*render_auth)(struct slice key, struct text *out);

@@ -66,6 +66,7 @@ static enum err render_body(struct exchange *x)
         .is_stream = x->ask.is_stream,
         .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
                        !t->provider->refuses_stream_options,
+        .is_vertex = t->provider->is_vertex,
     };
     x->body = (struct body_parts){0};
     if (dialect_is_same(x->client, x->speaks)) {
@@ -92,7 +93,8 @@ static struct slice render_path(struct exchange *x)
     struct text t = text_growing(x->arena);
     struct slice path = x->body.path;
     if (!path.len) {
-        path = x->speaks->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+        path = (p->is_vertex ? x->speaks->vertex->path : x->speaks->path)(
+            x->arena, x->route->op, target->model, x->ask.is_stream);
     }
     text_add(&t, p->base_path);
     if (p->model_begins_path) {
@@ -131,7 +133,7 @@ static void add_prefix(const struct exchange *x, struct attempt_request *request
     const struct route_heads *heads = &p->heads[route_dialect_index(p, x->speaks)];
     struct slice head = heads->prefix[x->route->op];
     struct slice query = x->speaks->query;
-    if (query.len == 0 || !dialect_is_same(x->client, x->speaks) ||
+    if (query.len == 0 || p->is_vertex || !dialect_is_same(x->client, x->speaks) ||
         !slice_eq(x->rq->head.query, slice_from(query, 1))) {
         request->parts[request->part_count++] = head;
         return;

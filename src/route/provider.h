@@ -17,8 +17,8 @@ enum { ROUTE_KEYS_MAX = 16, ROUTE_DIALECTS_MAX = 4 };
 
 struct route_key {
     struct secret secret;
-    struct slice auth_headers; /* rendered once: render_auth(); in secret memory */
-    struct secret auth_secret; /* owns auth_headers */
+    struct slice auth_headers;            /* rendered once: render_auth(); in secret memory */
+    struct secret auth_secret;            /* owns auth_headers */
     struct credential_source *credential; /* a reference: access tokens are sent instead of the
                                              secret, which is empty; NULL: the secret is */
     struct health_node *health;
@@ -52,6 +52,7 @@ struct route_provider {
     bool has_api_key_header; /* credentials go out as "api-key" (Azure) */
     bool path_has_model;     /* the dialects' paths do, or: */
     bool model_begins_path; /* "/{model}" stands between base_path and the dialect's path (Azure) */
+    bool is_vertex;         /* the path by dialect->vertex; base_path ends in the publisher */
     struct slice fixed_query; /* "?api-version=..." of every request; path_has_model only */
     struct attempt_timeouts timeouts;
     struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
