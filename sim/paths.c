@@ -92,6 +92,7 @@ static const struct endpoint table[] = {
      NEEDS_JSON | MODEL_IN_PATH, anthropic_read, bedrock_invoke},
     {"/api/chat", "POST", OLLAMA, STREAM_UNLESS_REFUSED, NEEDS_JSON | NEEDS_MODEL, ollama_read,
      ollama_answer},
+    {"/api/embed", "POST", OLLAMA, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, NULL, ollama_embed},
     {"/api/show", "POST", OLLAMA, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, NULL, ollama_show},
     {"/api/tags", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_tags},
     {"/api/version", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_version},

@@ -42,7 +42,8 @@ static const struct slice provider_keys[] = {
     SLICE_INIT("fallback_model"), SLICE_INIT("ca_file"),        SLICE_INIT("free"),
     SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens"),
     SLICE_INIT("region"),         SLICE_INIT("api_version"),    SLICE_INIT("token"),
-    SLICE_INIT("project"),        SLICE_INIT("location"),       SLICE_INIT("credentials_file")};
+    SLICE_INIT("project"),        SLICE_INIT("location"),       SLICE_INIT("credentials_file"),
+    SLICE_INIT("num_ctx")};
 static const struct slice timeout_keys[] = {SLICE_INIT("connect"), SLICE_INIT("first_byte"),
                                             SLICE_INIT("idle"), SLICE_INIT("total")};
 static const struct slice own_headers[] = {
@@ -448,6 +449,26 @@ static void set_vertex(struct config_build *b, const struct provider_draft *d,
     }
 }
 
+/* Ollama's own API stands beside /v1; the context's length is a part of each request. */
+static void set_ollama(struct config_build *b, const struct provider_draft *d,
+                       struct route_provider *p)
+{
+    bool is_ollama = p->dialects[0] == &dialect_ollama;
+    bool has_context = config_file_number(b, d->node, "num_ctx", CONFIG_COUNT, &p->context_tokens);
+    if (has_context && (!is_ollama || p->context_tokens < 1 || p->context_tokens > INT32_MAX)) {
+        config_error(
+            b, d->where,
+            "provider %.*s: num_ctx is for the dialect ollama; accepted: 1 and more tokens",
+            SLICE_ARG(d->name));
+    }
+    if (is_ollama && slice_ends(p->base_path, SLICE("/v1"))) {
+        config_error(b, d->where,
+                     "provider %.*s: base_url ends in /v1, where Ollama speaks other dialects; "
+                     "accepted: without it, or dialect openai",
+                     SLICE_ARG(d->name));
+    }
+}
+
 static void set_dest(struct config_build *b, const struct provider_draft *d,
                      struct route_provider *p)
 {
@@ -688,6 +709,7 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
     set_azure(b, d, p);
     set_vertex(b, d, p);
     set_gemini(p);
+    set_ollama(b, d, p);
     set_token(b, d, p);
     if (p->dialects[0]->sign) {
         check_signing_keys(b, d);

@@ -85,6 +85,7 @@ struct encode_options {
     int64_t output_cap_tokens;   /* configured cap to send when the client gave none; -1: none */
     int64_t output_model_tokens; /* the most the model gives, for dialects that must be told a
                                     bound; 0 or less: unknown */
+    int64_t context_tokens;      /* Ollama: the length of its context; 0: its own */
     bool is_stream;
     bool wants_usage;                /* ask for stream usage */
     bool is_vertex;                  /* the path says the model, the body the API's version */

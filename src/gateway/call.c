@@ -67,6 +67,7 @@ static enum err render_body(struct exchange *x)
         .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
                        !t->provider->refuses_stream_options,
         .is_vertex = t->provider->is_vertex,
+        .context_tokens = t->provider->context_tokens,
     };
     x->body = (struct body_parts){0};
     if (dialect_is_same(x->client, x->speaks)) {

@@ -62,6 +62,7 @@ struct route_provider {
     bool is_free;                    /* local: unknown models cost 0 */
     bool passes_unknown;             /* serves any name (local servers) */
     bool refuses_stream_options;
+    int64_t context_tokens; /* Ollama: asked for with every chat; 0: the server's own */
     size_t index;
 };
 
