@@ -23,9 +23,12 @@ struct control;
 struct store;
 
 struct sim_conf {
-    const char *fixtures; /* directory; NULL: none */
-    const char *api_key;  /* NULL: any key is accepted */
-    const char *aws_keys; /* "ID:SECRET" that SigV4 is checked with; NULL: unchecked */
+    const char *fixtures;     /* directory; NULL: none */
+    const char *api_key;      /* NULL: any key is accepted */
+    const char *aws_keys;     /* "ID:SECRET" that SigV4 is checked with; NULL: unchecked */
+    const char *oauth_client; /* "ID:SECRET" that gets tokens; then Bearer must be one of them */
+    const char *oauth_key;    /* PEM file: public key of assertions that get tokens; the same */
+    int64_t oauth_life_s;     /* of tokens; 0: an hour */
     struct control *control;
     struct store *store;  /* files, batches, responses */
     bool only_told_tools; /* a tool is called only when a directive or the request demands it */

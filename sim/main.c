@@ -29,6 +29,9 @@ struct options {
     const char *fixtures;
     const char *api_key;
     const char *aws_keys;
+    const char *oauth_client;
+    const char *oauth_key;
+    int64_t oauth_life_s;
     bool only_told_tools;
     bool control;
     bool die_with_parent;
@@ -55,7 +58,8 @@ static _Noreturn void help(void)
     (void)printf(
         "usage: provider-sim [--host 127.0.0.1] [--port 0] [--threads 1] [--tls CERT KEY]\n"
         "                    [--fixtures DIR] [--control] [--script FILE.json] [--api-key KEY]\n"
-        "                    [--aws-keys ID:SECRET] [--only-told-tools] [--die-with-parent]\n\n"
+        "                    [--aws-keys ID:SECRET] [--oauth-client ID:SECRET] [--oauth-key PUBLIC.pem]\n"
+        "                    [--oauth-life SECONDS] [--only-told-tools] [--die-with-parent]\n\n"
         "Speaks OpenAI's, Anthropic's, Gemini's, Azure's, Bedrock's and Ollama's wire on their own\n"
         "paths; sim/README.md lists them. With --control: POST /_sim/script (a JSON list),\n"
         "GET /_sim/requests[?since=N], GET /_sim/stats, POST /_sim/reset.\n\n"
@@ -109,6 +113,12 @@ static struct options parse_options(int argc, char **argv)
             o.api_key = argument(argc, argv, &i);
         } else if (strcmp(a, "--aws-keys") == 0) {
             o.aws_keys = argument(argc, argv, &i);
+        } else if (strcmp(a, "--oauth-client") == 0) {
+            o.oauth_client = argument(argc, argv, &i);
+        } else if (strcmp(a, "--oauth-key") == 0) {
+            o.oauth_key = argument(argc, argv, &i);
+        } else if (strcmp(a, "--oauth-life") == 0) {
+            o.oauth_life_s = (int64_t)number(argument(argc, argv, &i), 86400);
         } else if (strcmp(a, "--only-told-tools") == 0) {
             o.only_told_tools = true;
         } else if (strcmp(a, "--control") == 0) {
@@ -213,6 +223,9 @@ int main(int argc, char **argv)
     conf = (struct sim_conf){.fixtures = o.fixtures,
                              .api_key = o.api_key,
                              .aws_keys = o.aws_keys,
+                             .oauth_client = o.oauth_client,
+                             .oauth_key = o.oauth_key,
+                             .oauth_life_s = o.oauth_life_s,
                              .only_told_tools = o.only_told_tools,
                              .created = (int64_t)time(NULL),
                              .store = store_new()};

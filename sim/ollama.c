@@ -141,6 +141,32 @@ void ollama_answer(struct content *c, const struct ask *a)
     reply_deinit(&r);
 }
 
+/* Four numbers a text, by its bytes. */
+void ollama_embed(struct content *c, const struct ask *a)
+{
+    yyjson_val *input = yyjson_obj_get(a->root, "input");
+    size_t n = yyjson_is_arr(input) ? yyjson_arr_size(input) : 1;
+    int64_t words = 0;
+    if (!yyjson_is_arr(input) && !yyjson_is_str(input)) {
+        content_refuse(c, a, 400, "invalid input type");
+        return;
+    }
+    buf_str(&c->bytes, "{\"model\":");
+    buf_json(&c->bytes, a->model);
+    buf_str(&c->bytes, ",\"embeddings\":[");
+    for (size_t i = 0; i < n; i++) {
+        struct str text = json_str(yyjson_is_arr(input) ? yyjson_arr_get(input, i) : input);
+        words += count_words(text);
+        buf_printf(&c->bytes, "%s[0.5,-0.25,%zu,%d]", i > 0 ? "," : "", text.len,
+                   text.len > 0 ? text.ptr[0] : 0);
+    }
+    buf_printf(&c->bytes,
+               "],\"total_duration\":14143917,\"load_duration\":1019500,\"prompt_eval_count\":"
+               "%" PRId64 "}",
+               reply_told(a->b.prompt_tokens, words));
+    content_document(c, json_type);
+}
+
 void ollama_tags(struct content *c, const struct ask *a)
 {
     static const char *const names[] = {"llama3.2:latest", "qwen3:8b"};

@@ -5,6 +5,7 @@
 #include "ask.h"
 
 void ollama_read(struct prompt *p, const struct ask *a);
+void ollama_embed(struct content *c, const struct ask *a);
 void ollama_answer(struct content *c, const struct ask *a);
 void ollama_tags(struct content *c, const struct ask *a);
 void ollama_show(struct content *c, const struct ask *a);

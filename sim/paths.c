@@ -7,6 +7,7 @@
 #include "files.h"
 #include "gemini.h"
 #include "media.h"
+#include "oauth.h"
 #include "ollama.h"
 #include "openai.h"
 #include "responses.h"
@@ -91,9 +92,13 @@ static const struct endpoint table[] = {
      NEEDS_JSON | MODEL_IN_PATH, anthropic_read, bedrock_invoke},
     {"/api/chat", "POST", OLLAMA, STREAM_UNLESS_REFUSED, NEEDS_JSON | NEEDS_MODEL, ollama_read,
      ollama_answer},
+    {"/api/embed", "POST", OLLAMA, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, NULL, ollama_embed},
     {"/api/show", "POST", OLLAMA, STREAM_NEVER, NEEDS_JSON | NEEDS_MODEL, NULL, ollama_show},
     {"/api/tags", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_tags},
     {"/api/version", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_version},
+    {"/*/oauth2/v2.0/token", "POST", OPENAI, STREAM_NEVER, OPEN_TO_ALL | HAS_STATE, NULL,
+     oauth_answer},
+    {"/token", "POST", OPENAI, STREAM_NEVER, OPEN_TO_ALL | HAS_STATE, NULL, oauth_answer},
     {"/health", "GET", OPENAI, STREAM_NEVER, OPEN_TO_ALL, NULL, health_answer},
     {"/", "GET", OLLAMA, STREAM_NEVER, OPEN_TO_ALL, NULL, ollama_root},
 };

@@ -3,6 +3,7 @@
 
 #include "fixture.h"
 #include "multipart.h"
+#include "oauth.h"
 #include "paths.h"
 #include "responses.h"
 #include "sigv4.h"
@@ -93,6 +94,9 @@ static bool has_key(const struct ask *a)
     case BEDROCK: break;
     }
     bool is_bearer = bearer.len > 7 && str_is_nocase((struct str){bearer.ptr, 7}, "bearer ");
+    if (a->conf->oauth_client != NULL || a->conf->oauth_key != NULL) {
+        return is_bearer && oauth_is_good((struct str){bearer.ptr + 7, bearer.len - 7});
+    }
     return key == NULL || (own.len > 0 && str_is(own, key)) ||
            (is_bearer && str_is((struct str){bearer.ptr + 7, bearer.len - 7}, key));
 }
@@ -344,7 +348,8 @@ static struct answer *answer_ask(struct ask *a, bool is_path)
 
 static bool is_fixed(const struct ask *a)
 {
-    return a->endpoint == NULL || (a->endpoint->needs & HAS_STATE) == 0 ||
+    bool expires = a->conf->oauth_client != NULL || a->conf->oauth_key != NULL;
+    return a->endpoint == NULL || (!expires && (a->endpoint->needs & HAS_STATE) == 0) ||
            (a->dialect == RESPONSES && responses_is_pure(a));
 }
 

@@ -91,6 +91,21 @@ static void add_cache(struct gateway *g, struct metric_page *page, enum metric_f
                                                    : s.evictions);
 }
 
+static void add_credentials(const struct gateway_conf *conf, struct metric_page *page)
+{
+    for (size_t i = 0; i < conf->provider_count; i++) {
+        const struct route_provider *p = &conf->providers[i];
+        int64_t done, failed;
+        if (p->key_count == 0 || !p->keys[0].credential) {
+            continue;
+        }
+        credential_counts(p->keys[0].credential, &done, &failed);
+        const struct slice ok[] = {p->name, SLICE("ok")}, bad[] = {p->name, SLICE("failed")};
+        metric_page_i64(page, METRIC_CREDENTIAL_FETCHES, ok, done);
+        metric_page_i64(page, METRIC_CREDENTIAL_FETCHES, bad, failed);
+    }
+}
+
 static void extra_metrics(void *ctx, struct metric_page *page, enum metric_family family)
 {
     struct door *d = ctx;
@@ -102,6 +117,7 @@ static void extra_metrics(void *ctx, struct metric_page *page, enum metric_famil
     case METRIC_BREAKER_STATE:
         health_each(g->health, add_breaker, &breakers, clock_mono_ns());
         break;
+    case METRIC_CREDENTIAL_FETCHES: add_credentials(d->conf, page); break;
     case METRIC_JOURNAL_LAG:
     case METRIC_JOURNAL_PENDING:
     case METRIC_JOURNAL_SEGMENTS:

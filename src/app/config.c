@@ -542,9 +542,11 @@ static void assemble(struct config_build *b)
 }
 
 enum err config_load(const struct config_sources *src, struct health *health,
-                     struct gateway_conf **out, struct config_report *report)
+                     struct credentials *credentials, struct gateway_conf **out,
+                     struct config_report *report)
 {
-    struct config_build b = {.src = src, .health = health, .report = report};
+    struct config_build b = {
+        .src = src, .health = health, .credentials = credentials, .report = report};
     b.conf = calloc(1, sizeof(*b.conf));
     if (!b.conf || !scratch_init(&b.scratch)) {
         free(b.conf);

@@ -12,6 +12,7 @@
 
 #include "core/text.h"
 #include "gateway/conf.h"
+#include "upstream/credential.h"
 #include "upstream/health.h"
 
 enum { CONFIG_FILE_MAX_BYTES = 1 << 20, CONFIG_REPORT_MAX_LINES = 200 };
@@ -80,9 +81,11 @@ void config_report_deinit(struct config_report *report);
 void config_report_print(const struct config_report *report, FILE *to);
 
 /* On OK *out is moved to the caller (gateway_conf_free); warnings may have been reported. E_CONFIG:
- * report says why. health gets a node for every key and target; it must outlive *out. */
+ * report says why. health gets a node for every key and target, credentials a source for
+ * every provider that takes access tokens; both must outlive *out. */
 MUST_USE enum err config_load(const struct config_sources *src, struct health *health,
-                              struct gateway_conf **out, struct config_report *report);
+                              struct credentials *credentials, struct gateway_conf **out,
+                              struct config_report *report);
 
 /* What a row came to, for check, admin and reload; kept in gateway_conf.settings. */
 struct config_setting {

@@ -83,7 +83,7 @@ static void add_dialect(struct config_build *b, const struct names *names, struc
     if (!dialect) {
         config_error(b, names->where,
                      "%s %.*s is not known; accepted: openai, responses, anthropic, gemini, "
-                     "bedrock",
+                     "bedrock, ollama",
                      names->what, SLICE_ARG(name));
     } else if (route_dialect_index(p, dialect) < p->dialect_count) {
         config_error(b, names->where, "%s %s is given twice", names->what, dialect->name);

@@ -52,6 +52,7 @@ enum { CONFIG_EXPANDED_MAX = 64 };
 struct config_build {
     const struct config_sources *src;
     struct health *health;
+    struct credentials *credentials;
     struct config_report *report;
     struct gateway_conf *conf; /* being built */
     struct scratch scratch;
@@ -111,6 +112,21 @@ bool config_set_dialects(struct config_build *b, const struct config_dialects *i
 /* --- providers and models (config_providers.c, config_models.c) --- */
 void config_build_providers(struct config_build *b);
 void config_build_routes(struct config_build *b);
+/* --- access tokens (config_credentials.c) --- */
+struct config_token {
+    struct slice name, where;     /* the provider's */
+    const struct yaml_node *node; /* its map, or NULL */
+    struct slice ca_file;
+    bool is_azure;
+    bool is_vertex;                /* a service account's file, unless the map has a token */
+    struct slice credentials_file; /* of it; empty: GOOGLE_APPLICATION_CREDENTIALS */
+};
+/* The project that the service account's file is of; empty: it does not say. */
+struct slice config_google_project(struct config_build *b, const struct config_token *t);
+/* True: the provider takes access tokens, and *out is a reference to their source. */
+MUST_USE bool config_provider_token(struct config_build *b, const struct config_token *t,
+                                    struct credential_source **out);
+
 /* A number at a key of the file; false: absent or reported. */
 bool config_file_number(struct config_build *b, const struct yaml_node *map, const char *key,
                         enum config_type type, int64_t *out);

@@ -3,6 +3,15 @@
 
 enum { PRINT_MAX_BYTES = 8 << 20 };
 
+static void show_key(const struct route_key *key, struct text *out)
+{
+    if (key->credential) {
+        TEXT_ADD(out, "(access token)");
+    } else {
+        config_mask(secret_slice(&key->secret), out);
+    }
+}
+
 static void print_provider(const struct route_provider *p, FILE *to)
 {
     (void)fprintf(to, "  %.*s: dialect", SLICE_ARG(p->name));
@@ -14,7 +23,7 @@ static void print_provider(const struct route_provider *p, FILE *to)
     for (size_t i = 0; i < p->key_count; i++) {
         char room[64];
         struct text shown = text_in(room, sizeof(room));
-        config_mask(secret_slice(&p->keys[i].secret), &shown);
+        show_key(&p->keys[i], &shown);
         (void)fprintf(to, "%s%.*s", i ? ", " : ", key ", SLICE_ARG(text_slice(&shown)));
     }
     if (p->dest.proxy_host.len) {
@@ -75,7 +84,7 @@ static void add_provider(struct text *out, const struct route_provider *p)
     for (size_t i = 0; i < p->key_count; i++) {
         char room[64];
         struct text shown = text_in(room, sizeof(room));
-        config_mask(secret_slice(&p->keys[i].secret), &shown);
+        show_key(&p->keys[i], &shown);
         text_add(out, i ? SLICE(",") : SLICE_NONE);
         text_add_json_string(out, text_slice(&shown));
     }

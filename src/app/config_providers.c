@@ -12,6 +12,7 @@ struct provider_draft {
     const struct yaml_node *node; /* NULL: from the environment alone */
     struct slice base_url, ca_file, fallback_model;
     struct slice region, api_version;
+    struct slice project, location, credentials_file;
     struct slice keys[ROUTE_KEYS_MAX];
     size_t key_count;
     struct slice headers; /* lines */
@@ -40,7 +41,9 @@ static const struct slice provider_keys[] = {
     SLICE_INIT("timeout"),        SLICE_INIT("models"),         SLICE_INIT("headers"),
     SLICE_INIT("fallback_model"), SLICE_INIT("ca_file"),        SLICE_INIT("free"),
     SLICE_INIT("passes_unknown"), SLICE_INIT("stream_options"), SLICE_INIT("cost_per_1k_tokens"),
-    SLICE_INIT("region"),         SLICE_INIT("api_version")};
+    SLICE_INIT("region"),         SLICE_INIT("api_version"),    SLICE_INIT("token"),
+    SLICE_INIT("project"),        SLICE_INIT("location"),       SLICE_INIT("credentials_file"),
+    SLICE_INIT("num_ctx")};
 static const struct slice timeout_keys[] = {SLICE_INIT("connect"), SLICE_INIT("first_byte"),
                                             SLICE_INIT("idle"), SLICE_INIT("total")};
 static const struct slice own_headers[] = {
@@ -187,6 +190,9 @@ static void read_draft(struct config_build *b, struct provider_draft *d)
         (void)config_file_text(b, d->node, "fallback_model", &d->fallback_model);
         (void)config_file_text(b, d->node, "region", &d->region);
         (void)config_file_text(b, d->node, "api_version", &d->api_version);
+        (void)config_file_text(b, d->node, "project", &d->project);
+        (void)config_file_text(b, d->node, "location", &d->location);
+        (void)config_file_text(b, d->node, "credentials_file", &d->credentials_file);
         read_keys(b, d);
         read_headers(b, d);
     }
@@ -357,6 +363,112 @@ static void set_gemini(struct route_provider *p)
     }
 }
 
+static struct config_token token_of(const struct provider_draft *d, const struct route_provider *p)
+{
+    return (struct config_token){.name = d->name,
+                                 .where = d->where,
+                                 .node = d->node,
+                                 .ca_file = d->ca_file,
+                                 .is_azure = p->has_api_key_header,
+                                 .is_vertex = p->is_vertex,
+                                 .credentials_file = d->credentials_file};
+}
+
+/* A segment of a path that needs no escapes. */
+static bool is_segment(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool is_good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == ':' ||
+                       (c == '.' && i > 0);
+        if (!is_good) {
+            return false;
+        }
+    }
+    return s.len > 0 && s.len <= 128;
+}
+
+/* Vertex AI: where a location is given. */
+static void check_vertex(struct config_build *b, const struct provider_draft *d,
+                         const struct route_provider *p)
+{
+    if (d->location.len == 0) {
+        if (d->project.len || d->credentials_file.len) {
+            config_error(b, d->where, "provider %.*s: %s is for Vertex AI, and location is missing",
+                         SLICE_ARG(d->name), d->project.len ? "project" : "credentials_file");
+        }
+    } else if (!p->is_vertex) {
+        config_error(b, d->where,
+                     "provider %.*s: location is for Vertex AI; accepted: one dialect, gemini or "
+                     "anthropic",
+                     SLICE_ARG(d->name));
+    } else if (!is_segment(d->location)) {
+        config_error(b, d->where,
+                     "provider %.*s: location is not accepted; accepted: a name such as "
+                     "us-east5, or global",
+                     SLICE_ARG(d->name));
+    }
+}
+
+/* Its host, where no base_url says another. */
+static void set_vertex_host(struct config_build *b, struct provider_draft *d,
+                            struct route_provider *p)
+{
+    bool is_global = slice_eq(d->location, SLICE("global"));
+    p->is_vertex = d->location.len > 0 && p->dialect_count == 1 && p->dialects[0]->vertex;
+    check_vertex(b, d, p);
+    if (p->is_vertex && d->base_url.len == 0) {
+        d->base_url =
+            arena_printf(&b->conf->arena, "https://%.*s%saiplatform.googleapis.com",
+                         SLICE_ARG(is_global ? SLICE_NONE : d->location), is_global ? "" : "-");
+    }
+}
+
+/* The path down to the publisher. */
+static void set_vertex(struct config_build *b, const struct provider_draft *d,
+                       struct route_provider *p)
+{
+    if (!p->is_vertex) {
+        return;
+    }
+    struct config_token token = token_of(d, p);
+    struct slice project = d->project.len ? d->project : config_google_project(b, &token);
+    if (!is_segment(project)) {
+        config_error(b, d->where,
+                     "provider %.*s: project is missing or not accepted; accepted: a project's id "
+                     "(that of credentials_file, where it is not given)",
+                     SLICE_ARG(d->name));
+    }
+    p->path_has_model = true;
+    p->base_path =
+        arena_printf(&b->conf->arena, "%.*s/projects/%.*s/locations/%.*s/publishers/%s",
+                     SLICE_ARG(p->base_path.len ? p->base_path : SLICE("/v1")), SLICE_ARG(project),
+                     SLICE_ARG(d->location), p->dialects[0]->vertex->publisher);
+    if (!p->base_path.ptr) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
+}
+
+/* Ollama's own API stands beside /v1; the context's length is a part of each request. */
+static void set_ollama(struct config_build *b, const struct provider_draft *d,
+                       struct route_provider *p)
+{
+    bool is_ollama = p->dialects[0] == &dialect_ollama;
+    bool has_context = config_file_number(b, d->node, "num_ctx", CONFIG_COUNT, &p->context_tokens);
+    if (has_context && (!is_ollama || p->context_tokens < 1 || p->context_tokens > INT32_MAX)) {
+        config_error(
+            b, d->where,
+            "provider %.*s: num_ctx is for the dialect ollama; accepted: 1 and more tokens",
+            SLICE_ARG(d->name));
+    }
+    if (is_ollama && slice_ends(p->base_path, SLICE("/v1"))) {
+        config_error(b, d->where,
+                     "provider %.*s: base_url ends in /v1, where Ollama speaks other dialects; "
+                     "accepted: without it, or dialect openai",
+                     SLICE_ARG(d->name));
+    }
+}
+
 static void set_dest(struct config_build *b, const struct provider_draft *d,
                      struct route_provider *p)
 {
@@ -411,13 +523,36 @@ static void set_key(struct config_build *b, struct route_provider *p, struct sli
     secret_wipe(room, sizeof(room));
 }
 
+/* Access tokens instead of keys: one node of health for all of them. */
+static void set_token(struct config_build *b, const struct provider_draft *d,
+                      struct route_provider *p)
+{
+    const struct config_token token = token_of(d, p);
+    struct route_key *key = &p->keys[0];
+    char name[128];
+    if (!config_provider_token(b, &token, &key->credential)) {
+        return;
+    }
+    int len = snprintf(name, sizeof(name), "%.*s token", SLICE_ARG(p->name));
+    key->health = health_node(b->health, slice_of(name, (size_t)len));
+    p->key_count = 1; /* freed with the configuration from here on */
+    if (!key->health) {
+        config_error(b, SLICE_NONE, "out of memory");
+    }
+    if (d->key_count || p->dialects[0]->sign) {
+        config_error(b, d->where, "provider %.*s: token: %s", SLICE_ARG(d->name),
+                     d->key_count ? "there are keys, too" : "the dialect signs with its keys");
+    }
+}
+
 /* Operations that the dialect does not have get no head. */
 static void set_heads(struct config_build *b, struct route_provider *p, const struct dialect *d,
                       struct route_heads *out)
 {
     struct arena *a = &b->conf->arena;
     for (size_t op = 0; op < CHAT_OPERATIONS; op++) {
-        struct slice path = d->path(a, (enum chat_operation)op, SLICE("model"), false);
+        struct slice path = (p->is_vertex ? d->vertex->path : d->path)(a, (enum chat_operation)op,
+                                                                       SLICE("model"), false);
         if (path.len == 0) {
             continue;
         }
@@ -568,14 +703,18 @@ static void add_provider(struct config_build *b, struct provider_draft *d)
         return;
     }
     set_region(b, d, p);
+    set_vertex_host(b, d, p);
     set_dest(b, d, p);
     p->path_has_model = p->dialects[0]->path_has_model;
     set_azure(b, d, p);
+    set_vertex(b, d, p);
     set_gemini(p);
+    set_ollama(b, d, p);
+    set_token(b, d, p);
     if (p->dialects[0]->sign) {
         check_signing_keys(b, d);
     }
-    for (size_t i = 0; i < d->key_count; i++) {
+    for (size_t i = p->key_count; i < d->key_count; i++) {
         set_key(b, p, d->keys[i]);
     }
     set_lines(b, p);

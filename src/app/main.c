@@ -14,12 +14,13 @@ static int usage_error(const char *why, enum cli_verb verb)
 }
 
 /* The configuration that a command works with; NULL: its problems were printed. */
-static struct gateway_conf *load(const struct config_sources *sources, struct health *health)
+static struct gateway_conf *load(const struct config_sources *sources, struct health *health,
+                                 struct credentials *credentials)
 {
     struct gateway_conf *conf = NULL;
     struct config_report report;
     config_report_init(&report);
-    if (config_load(sources, health, &conf, &report) != OK) {
+    if (config_load(sources, health, credentials, &conf, &report) != OK) {
         conf = NULL;
     }
     config_report_print(&report, stderr);
@@ -30,10 +31,12 @@ static struct gateway_conf *load(const struct config_sources *sources, struct he
 static int run_with_conf(const struct cli_command *cmd, const struct config_sources *sources)
 {
     struct health *health = NULL;
-    if (health_new(&health) != OK) {
+    struct credentials *credentials = NULL;
+    if (health_new(&health) != OK || credentials_new(&credentials) != OK) {
+        health_free(health);
         return CLI_EXIT_FAILED;
     }
-    struct gateway_conf *conf = load(sources, health);
+    struct gateway_conf *conf = load(sources, health, credentials);
     int status = CLI_EXIT_FAILED;
     if (conf) {
         if (cmd->verb == CLI_CHECK) {
@@ -44,6 +47,7 @@ static int run_with_conf(const struct cli_command *cmd, const struct config_sour
         }
         gateway_conf_free(conf);
     }
+    credentials_free(credentials);
     health_free(health);
     return status;
 }

@@ -18,7 +18,7 @@ bool reload_init(struct reload *r, const struct config_sources *sources, struct 
     (void)pthread_mutex_init(&r->lock, NULL);
     r->file_time = time_of(sources->config_file);
     config_report_init(&report);
-    enum err e = config_load(sources, gateway->health, out_conf, &report);
+    enum err e = config_load(sources, gateway->health, gateway->credentials, out_conf, &report);
     config_report_print(&report, stderr);
     config_report_deinit(&report);
     return e == OK;
@@ -64,7 +64,8 @@ static bool load(struct reload *r, struct config_report *report)
     struct gateway_conf *conf = NULL;
     r->file_time = time_of(r->sources.config_file);
     r->sources.previous = atomic_load(&r->gateway->conf.current);
-    if (config_load(&r->sources, r->gateway->health, &conf, report) != OK) {
+    if (config_load(&r->sources, r->gateway->health, r->gateway->credentials, &conf, report) !=
+        OK) {
         return false;
     }
     enum log_level level = conf->log_level;

@@ -264,6 +264,7 @@ static void tear_down(struct app *app)
     if (g->epoch) {
         epoch_free(g->epoch);
     }
+    credentials_free(g->credentials);
     health_free(g->health);
     reload_deinit(&app->reload);
     if (g->log) {
@@ -346,13 +347,18 @@ int app_serve(const struct config_sources *sources)
 {
     struct app *app = calloc(1, sizeof(*app));
     struct gateway_conf *conf = NULL;
-    if (!app || health_new(&app->gateway.health) != OK) {
+    if (!app || health_new(&app->gateway.health) != OK ||
+        credentials_new(&app->gateway.credentials) != OK) {
+        if (app) {
+            health_free(app->gateway.health);
+        }
         free(app);
         return complain("start", "out of memory");
     }
     bound_allocator();
     harden_process();
     if (!reload_init(&app->reload, sources, &app->gateway, &conf)) { /* said what is wrong */
+        credentials_free(app->gateway.credentials);
         health_free(app->gateway.health);
         reload_deinit(&app->reload);
         free(app);

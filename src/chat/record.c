@@ -25,6 +25,7 @@ const char *record_dialect_name(enum record_dialect dialect)
     case RECORD_DIALECT_GEMINI: return "gemini";
     case RECORD_DIALECT_RESPONSES: return "responses";
     case RECORD_DIALECT_BEDROCK: return "bedrock";
+    case RECORD_DIALECT_OLLAMA: return "ollama";
     case RECORD_DIALECT_COUNT: break;
     }
     return "unknown";

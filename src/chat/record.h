@@ -33,6 +33,7 @@ enum record_dialect {
     RECORD_DIALECT_GEMINI,
     RECORD_DIALECT_RESPONSES,
     RECORD_DIALECT_BEDROCK, /* of providers and stored answers only */
+    RECORD_DIALECT_OLLAMA,  /* the same */
     RECORD_DIALECT_COUNT
 };
 

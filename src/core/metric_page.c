@@ -475,6 +475,7 @@ static void render_family(struct metric_page *page, const struct metric_registry
     case METRIC_PROCESS_START: metric_page_nano(page, family, NULL, start_unix_ns()); break;
     case METRIC_PROCESS_FDS: metric_page_i64(page, family, NULL, open_fds()); break;
     case METRIC_BREAKER_STATE:
+    case METRIC_CREDENTIAL_FETCHES:
     case METRIC_JOURNAL_LAG:
     case METRIC_JOURNAL_PENDING:
     case METRIC_JOURNAL_SEGMENTS:

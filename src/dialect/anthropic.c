@@ -16,6 +16,27 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     return SLICE_NONE;
 }
 
+/* The model as it is spelled, "claude-sonnet-4-5@20250929"; counting has one path for all. */
+static struct slice vertex_path(struct arena *a, enum chat_operation op, struct slice model,
+                                bool is_stream)
+{
+    struct text t = text_growing(a);
+    if (op == CHAT_OP_COUNT_TOKENS) {
+        return SLICE("/models/count-tokens:rawPredict");
+    }
+    if (op != CHAT_OP_CHAT) {
+        return SLICE_NONE;
+    }
+    TEXT_ADD(&t, "/models/");
+    for (size_t at; model.len; model = slice_from(model, at + 1)) {
+        at = slice_find(model, '@');
+        text_add_uri(&t, slice_head(model, at), false);
+        text_add(&t, at < model.len ? SLICE("@") : SLICE_NONE);
+    }
+    text_add(&t, is_stream ? SLICE(":streamRawPredict") : SLICE(":rawPredict"));
+    return t.is_full ? SLICE_NONE : text_slice(&t);
+}
+
 static void render_auth(struct slice key, struct text *out)
 {
     TEXT_ADD(out, "x-api-key: ");
@@ -47,6 +68,8 @@ static const struct dialect_events events = {
     .to_events = anthropic_to_events,
 };
 
+static const struct dialect_vertex vertex = {.publisher = "anthropic", .path = vertex_path};
+
 const struct dialect dialect_anthropic = {
     .name = "anthropic",
     .record = RECORD_DIALECT_ANTHROPIC,
@@ -59,6 +82,7 @@ const struct dialect dialect_anthropic = {
     .keepalive = SLICE_INIT("event: ping\ndata: {\"type\": \"ping\"}\n\n"),
     .front = &anthropic_front,
     .path = path,
+    .vertex = &vertex,
     .render_auth = render_auth,
     .headers = headers,
     .header_count = ARRAY_LEN(headers),

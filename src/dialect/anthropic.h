@@ -11,6 +11,8 @@
  * the call is made text again. */
 #define ANTHROPIC_JSON_TOOL SLICE("llm_gateway_json_answer")
 #define ANTHROPIC_NAME      SLICE("anthropic")
+/* A member of the body where Vertex takes requests. */
+#define ANTHROPIC_VERTEX_VERSION "\"anthropic_version\":\"vertex-2023-10-16\""
 
 /* Members of requests that somebody here reads. All of them decide. */
 enum anthropic_member {

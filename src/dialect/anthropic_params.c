@@ -506,7 +506,12 @@ enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
     *out = (struct body_parts){.count = 0};
     text_add(&w.dropped, r->dropped);
     TEXT_ADD(&w.t, "{");
-    write_string(&w.t, "model", o->model);
+    if (o->is_vertex) {
+        TEXT_ADD(&w.t, ANTHROPIC_VERTEX_VERSION);
+    }
+    if (!o->is_vertex || is_counting(&w)) {
+        write_string(&w.t, "model", o->model);
+    }
     const struct thought thought = plan_thinking(&w);
     if (!is_counting(&w)) {
         write_count(&w.t, "max_tokens", max_tokens_of(&w));

@@ -341,6 +341,32 @@ enum err anthropic_scan(struct arena *a, enum chat_operation op, struct slice bo
     return OK;
 }
 
+/* The body with other bytes in the place of some of its. */
+static enum err replace(struct slice body, struct slice was, const struct text *now,
+                        struct body_parts *out)
+{
+    size_t at = (size_t)(was.ptr - body.ptr);
+    out->parts[out->count++] = slice_head(body, at);
+    out->parts[out->count++] = text_slice(now);
+    out->parts[out->count++] = slice_from(body, at + was.len);
+    out->bytes += now->len - was.len;
+    return now->is_full ? E_NOMEM : OK;
+}
+
+/* Vertex: the version stands where the model stood; only what counts says the model, too. */
+static enum err forward_to_vertex(struct arena *a, const struct span *model, struct slice body,
+                                  const struct encode_options *o, struct body_parts *out)
+{
+    struct text t = text_growing(a);
+    size_t len = (size_t)(model->value.ptr + model->value.len - model->key.ptr);
+    TEXT_ADD(&t, ANTHROPIC_VERTEX_VERSION);
+    if (o->op == CHAT_OP_COUNT_TOKENS) {
+        TEXT_ADD(&t, ",\"model\":");
+        text_add_json_string(&t, o->model);
+    }
+    return replace(body, slice_of(model->key.ptr, len), &t, out);
+}
+
 /* Every byte as it came, but for the model's name. */
 enum err anthropic_forward(struct arena *a, const struct chat_ask *ask,
                            const struct encode_options *o, struct body_parts *out)
@@ -348,17 +374,14 @@ enum err anthropic_forward(struct arena *a, const struct chat_ask *ask,
     const struct anthropic_members *m = ask->spans;
     assert(m && m->at[A_MODEL].kind == SPAN_STRING);
     *out = (struct body_parts){.bytes = ask->body.len};
+    if (o->is_vertex) {
+        return forward_to_vertex(a, &m->at[A_MODEL], ask->body, o, out);
+    }
     if (slice_eq(o->model, ask->model)) {
         out->parts[out->count++] = ask->body;
         return OK;
     }
     struct text name = text_growing(a);
-    struct slice was = m->at[A_MODEL].value;
-    size_t at = (size_t)(was.ptr - ask->body.ptr);
     text_add_json_string(&name, o->model);
-    out->parts[out->count++] = slice_head(ask->body, at);
-    out->parts[out->count++] = text_slice(&name);
-    out->parts[out->count++] = slice_from(ask->body, at + was.len);
-    out->bytes += name.len - was.len;
-    return name.is_full ? E_NOMEM : OK;
+    return replace(ask->body, m->at[A_MODEL].value, &name, out);
 }

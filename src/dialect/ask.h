@@ -85,8 +85,10 @@ struct encode_options {
     int64_t output_cap_tokens;   /* configured cap to send when the client gave none; -1: none */
     int64_t output_model_tokens; /* the most the model gives, for dialects that must be told a
                                     bound; 0 or less: unknown */
+    int64_t context_tokens;      /* Ollama: the length of its context; 0: its own */
     bool is_stream;
     bool wants_usage;                /* ask for stream usage */
+    bool is_vertex;                  /* the path says the model, the body the API's version */
     const struct chat_ask *defaults; /* unused by most */
 };
 
@@ -106,6 +108,14 @@ struct dialect_header {
     struct slice name;  /* lower case; a client of the same dialect that sends it has its value
                            passed on instead */
     struct slice value; /* empty: only passed on */
+};
+
+/* Vertex AI has models of some makers below paths of its own. */
+struct dialect_vertex {
+    const char *publisher; /* in the path before the models */
+    /* As struct dialect's path(), below the publisher. */
+    struct slice (*path)(struct arena *a, enum chat_operation op, struct slice model,
+                         bool is_stream);
 };
 
 /* What a credential is made over, where a dialect signs each request. Borrowed for the call. */

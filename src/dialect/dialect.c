@@ -4,8 +4,9 @@
 
 #include <assert.h>
 
-static const struct dialect *const providers[] = {
-    &dialect_openai, &dialect_anthropic, &dialect_gemini, &dialect_responses, &dialect_bedrock};
+static const struct dialect *const providers[] = {&dialect_openai,  &dialect_anthropic,
+                                                  &dialect_gemini,  &dialect_responses,
+                                                  &dialect_bedrock, &dialect_ollama};
 
 const struct dialect *dialect_find(struct slice name)
 {

@@ -64,6 +64,7 @@ struct dialect {
     struct slice (*path)(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream);
     bool path_has_model; /* the path says model or is_stream: it is made anew for each request */
+    const struct dialect_vertex *vertex; /* NULL: Vertex AI has no models of this dialect */
     bool needs_region; /* the provider's region is signed, and names the host where none is given */
     /* Header lines of a credential, e.g. "authorization: Bearer ...\r\n". */
     void (*render_auth)(struct slice key, struct text *out);
@@ -109,8 +110,8 @@ extern const struct dialect dialect_openai;
 extern const struct dialect dialect_responses; /* OpenAI's newer API, a dialect of its own */
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_gemini;
-extern const struct dialect dialect_bedrock; /* provider side only: Converse */
-extern const struct dialect dialect_own;     /* client side only: /api/v1/completions */
+extern const struct dialect dialect_bedrock, dialect_ollama; /* provider side only */
+extern const struct dialect dialect_own; /* client side only: /api/v1/completions */
 
 static inline bool dialect_is_same(const struct dialect *client, const struct dialect *provider)
 {
@@ -192,8 +193,7 @@ struct own_extras {
     int64_t rate_limit_remaining; /* -1: null */
     struct slice provider;
 };
-/* The object of /api/v1/completions for an answer whose text and usage are known; also the last
- * stream event. */
+/* The object of /api/v1/completions, also the last stream event; text and usage are known. */
 void own_render_result(const struct chat_response *r, const struct own_extras *extras,
                        struct text *out);
 

@@ -207,6 +207,13 @@ enum err gemini_route(struct arena *a, struct slice tail, struct slice query,
  */
 
 /* In a header: a query ends in logs. */
+/* The same methods; what embeds is another API there. */
+static struct slice vertex_path(struct arena *a, enum chat_operation op, struct slice model,
+                                bool is_stream)
+{
+    return op == CHAT_OP_EMBEDDING ? SLICE_NONE : path(a, op, model, is_stream);
+}
+
 static void render_auth(struct slice key, struct text *out)
 {
     TEXT_ADD(out, "x-goog-api-key: ");
@@ -240,6 +247,8 @@ static const struct dialect_events events = {
     .to_events = gemini_to_events,
 };
 
+static const struct dialect_vertex vertex = {.publisher = "google", .path = vertex_path};
+
 const struct dialect dialect_gemini = {
     .name = "gemini",
     .record = RECORD_DIALECT_GEMINI,
@@ -252,6 +261,7 @@ const struct dialect dialect_gemini = {
     .front = &gemini_front,
     .path = path,
     .path_has_model = true,
+    .vertex = &vertex,
     .render_auth = render_auth,
     .headers = headers,
     .header_count = ARRAY_LEN(headers),

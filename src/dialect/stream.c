@@ -17,6 +17,7 @@
 
 #include "core/check.h"
 #include "wire/eventstream.h"
+#include "wire/lines.h"
 
 #include <assert.h>
 
@@ -39,6 +40,7 @@ struct dialect_stream {
     union {
         struct sse sse;
         struct eventstream frames;
+        struct lines lines;
     } cutter;         /* of the provider's framing */
     struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
     struct slice run; /* events that pass, side by side in `in`, not yet sent */
@@ -434,6 +436,12 @@ static enum err translate_frame(void *ctx, const struct eventstream_frame *f)
     return translate_error(s, note(s, &look));
 }
 
+static enum err translate_line(void *ctx, struct slice line)
+{
+    struct dialect_stream *s = ctx;
+    return s->is_over ? OK : translate_data(s, SLICE_NONE, line);
+}
+
 /* --- framings ----------------------------------------------------------------------------------
  */
 
@@ -448,6 +456,10 @@ static void begin_cutting(struct dialect_stream *s, bool is_same)
         assert(!is_same);
         eventstream_init(&s->cutter.frames, s->arena, max, translate_frame, s);
         break;
+    case STREAM_FRAMING_LINES:
+        assert(!is_same);
+        lines_init(&s->cutter.lines, s->arena, max, translate_line, s);
+        break;
     }
 }
 
@@ -456,6 +468,7 @@ static HOT enum err cut(struct dialect_stream *s, struct slice in)
     switch (s->o.provider->events->framing) {
     case STREAM_FRAMING_SSE: return sse_feed(&s->cutter.sse, in);
     case STREAM_FRAMING_EVENTSTREAM: return eventstream_feed(&s->cutter.frames, in);
+    case STREAM_FRAMING_LINES: return lines_feed(&s->cutter.lines, in);
     }
     return E_UNSUPPORTED;
 }
@@ -465,6 +478,7 @@ static enum err end_cutting(struct dialect_stream *s)
     switch (s->o.provider->events->framing) {
     case STREAM_FRAMING_SSE: return sse_end(&s->cutter.sse);
     case STREAM_FRAMING_EVENTSTREAM: return eventstream_end(&s->cutter.frames);
+    case STREAM_FRAMING_LINES: return lines_end(&s->cutter.lines);
     }
     return E_UNSUPPORTED;
 }
@@ -474,6 +488,7 @@ bool dialect_is_stream_type(const struct dialect *provider, struct slice content
     static const struct slice types[] = {
         [STREAM_FRAMING_SSE] = SLICE_INIT("text/event-stream"),
         [STREAM_FRAMING_EVENTSTREAM] = SLICE_INIT("application/vnd.amazon.eventstream"),
+        [STREAM_FRAMING_LINES] = SLICE_INIT("application/x-ndjson"),
     };
     struct slice type = types[provider->events->framing];
     return slice_eq_nocase(slice_head(content_type, type.len), type);

@@ -47,8 +47,9 @@ struct stream_decoder {
  * or an error that the framing itself tells. A dialect that is not framed as SSE has no client
  * side: its streams are always translated. */
 enum stream_framing {
-    STREAM_FRAMING_SSE = 0,    /* text/event-stream, wire/sse.h */
-    STREAM_FRAMING_EVENTSTREAM /* application/vnd.amazon.eventstream, wire/eventstream.h */
+    STREAM_FRAMING_SSE = 0,     /* text/event-stream, wire/sse.h */
+    STREAM_FRAMING_EVENTSTREAM, /* application/vnd.amazon.eventstream, wire/eventstream.h */
+    STREAM_FRAMING_LINES        /* application/x-ndjson, wire/lines.h */
 };
 
 struct dialect_events {

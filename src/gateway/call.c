@@ -1,6 +1,7 @@
 #include "gateway/call.h"
 
 #include "gateway/account.h"
+#include "gateway/bearer.h"
 #include "gateway/flight.h"
 #include "gateway/raw.h"
 #include "gateway/relay.h"
@@ -65,6 +66,8 @@ static enum err render_body(struct exchange *x)
         .is_stream = x->ask.is_stream,
         .wants_usage = x->ask.is_stream && !t->facts.profile.refuses_stream_options &&
                        !t->provider->refuses_stream_options,
+        .is_vertex = t->provider->is_vertex,
+        .context_tokens = t->provider->context_tokens,
     };
     x->body = (struct body_parts){0};
     if (dialect_is_same(x->client, x->speaks)) {
@@ -91,7 +94,8 @@ static struct slice render_path(struct exchange *x)
     struct text t = text_growing(x->arena);
     struct slice path = x->body.path;
     if (!path.len) {
-        path = x->speaks->path(x->arena, x->route->op, target->model, x->ask.is_stream);
+        path = (p->is_vertex ? x->speaks->vertex->path : x->speaks->path)(
+            x->arena, x->route->op, target->model, x->ask.is_stream);
     }
     text_add(&t, p->base_path);
     if (p->model_begins_path) {
@@ -130,7 +134,7 @@ static void add_prefix(const struct exchange *x, struct attempt_request *request
     const struct route_heads *heads = &p->heads[route_dialect_index(p, x->speaks)];
     struct slice head = heads->prefix[x->route->op];
     struct slice query = x->speaks->query;
-    if (query.len == 0 || !dialect_is_same(x->client, x->speaks) ||
+    if (query.len == 0 || p->is_vertex || !dialect_is_same(x->client, x->speaks) ||
         !slice_eq(x->rq->head.query, slice_from(query, 1))) {
         request->parts[request->part_count++] = head;
         return;
@@ -162,8 +166,9 @@ static enum err add_head(struct exchange *x, struct attempt_request *request)
     if (x->choice.key == SIZE_MAX) {
         return OK;
     }
-    if (p->keys[x->choice.key].auth_headers.len) {
-        request->parts[request->part_count++] = p->keys[x->choice.key].auth_headers;
+    struct slice lines = bearer_lines(x);
+    if (lines.len) {
+        request->parts[request->part_count++] = lines;
     }
     enum err e = x->speaks->sign ? sign_request(x, path, &signature) : OK;
     if (signature.len) {
@@ -175,13 +180,17 @@ static enum err add_head(struct exchange *x, struct attempt_request *request)
 static enum err send_request(struct exchange *x)
 {
     const struct route_provider *p = x->target->provider;
+    enum err e = bearer_take(x);
+    if (e != OK) {
+        return e;
+    }
     if (x->raw) {
         return raw_send(x);
     }
     if (p->heads[route_dialect_index(p, x->speaks)].prefix[x->route->op].len == 0) {
         return E_UNSUPPORTED; /* the provider has no such operation */
     }
-    enum err e = render_body(x);
+    e = render_body(x);
     if (e != OK) {
         return e;
     }
@@ -251,6 +260,7 @@ COLD void call_hide_key(const struct exchange *x, struct slice text)
     }
     struct slice key = secret_slice(&x->target->provider->keys[x->choice.key].secret);
     hide(text, key);
+    hide(text, x->bearer ? x->bearer->token : SLICE_NONE);
     /* What is signed goes out in parts: AWS tells back the canonical request, session and all. */
     while (x->speaks->sign && key.len) {
         struct slice part = slice_head(key, slice_find(key, ':'));
@@ -280,24 +290,41 @@ void call_health_end(struct exchange *x, enum health_outcome outcome, int64_t re
     metric_add(&p->active, -1);
 }
 
+/* One try at what was picked. False: nothing was sent. */
+static bool call_picked(struct exchange *x)
+{
+    begin_attempt(x);
+    enum err e = send_request(x);
+    if (e == OK) {
+        if (x->attempts == 1) {
+            retry_budget_earn(&x->worker->gateway->retries);
+        }
+        return true;
+    }
+    call_health_end(x, HEALTH_UNKNOWN, 0); /* nothing was tried: a breaker would only be late */
+    x->failure = (struct failure){.is_set = true, .error = e, .message = slice_str(err_text(e))};
+    return false;
+}
+
+static void on_bearer_due(struct loop_timer *timer);
+
 bool call_next(struct exchange *x)
 {
     while (x->attempts < x->conf->attempts_max &&
            route_pick(&x->plan, &x->tried, x->affinity, loop_now_ns(x->worker->loop),
                       worker_random(x->worker), &x->choice)) {
-        begin_attempt(x);
-        enum err e = send_request(x);
-        if (e == OK) {
-            if (x->attempts == 1) {
-                retry_budget_earn(&x->worker->gateway->retries);
-            }
+        if (bearer_waits(x, on_bearer_due) || call_picked(x)) {
             return true;
         }
-        call_health_end(x, HEALTH_UNKNOWN, 0);
-        x->failure =
-            (struct failure){.is_set = true, .error = e, .message = slice_str(err_text(e))};
     }
     return false;
+}
+
+/* What was picked, once more or at last. */
+static bool call_again(struct exchange *x)
+{
+    return x->attempts < x->conf->attempts_max &&
+           (bearer_waits(x, on_bearer_due) || call_picked(x));
 }
 
 static void note_failure(struct exchange *x)
@@ -321,6 +348,9 @@ static void fault_of_error(const struct exchange *x, struct fault *f)
 {
     switch (x->failure.error) {
     case E_TIMEOUT: f->kind = FAULT_UPSTREAM_TIMEOUT; break;
+    case E_CREDENTIAL:
+        f->kind = x->client == &dialect_own ? FAULT_UPSTREAM : FAULT_OVERLOADED; /* both are 503 */
+        break;
     case E_NOMEM:
     case E_BUSY: f->kind = FAULT_OVERLOADED; break;
     case E_UNSUPPORTED: f->kind = FAULT_BAD_REQUEST; break;
@@ -408,6 +438,15 @@ static void on_backoff_over(struct loop_timer *timer)
     }
 }
 
+/* A look whether the access token has come. */
+static void on_bearer_due(struct loop_timer *timer)
+{
+    struct exchange *x = CONTAINER_OF(timer, struct exchange, timer);
+    if (!call_again(x) && !call_next(x)) {
+        exhausted(x);
+    }
+}
+
 /* Another round over the same targets helps only where the last failure was passing. */
 static bool is_worth_another_round(const struct exchange *x)
 {
@@ -438,10 +477,14 @@ void call_failed(struct exchange *x, enum health_outcome outcome, const struct f
 {
     struct gateway *g = x->worker->gateway;
     assert(!x->attempt);
+    bool is_renewing = why && bearer_renews(x, why) && raw_may_retry(x, why);
     if (why) {
-        call_health_end(x, outcome, retry_after_ns(why));
+        call_health_end(x, is_renewing ? HEALTH_UNKNOWN : outcome, retry_after_ns(why));
         x->failure = *why;
         note_failure(x);
+    }
+    if (is_renewing && call_again(x)) { /* the same target, with another token */
+        return;
     }
     if (why && raw_may_retry(x, why) &&
         call_next(

@@ -11,6 +11,7 @@ void gateway_conf_free(struct gateway_conf *conf)
         for (size_t k = 0; k < conf->providers[i].key_count; k++) {
             secret_deinit(&conf->providers[i].keys[k].secret);
             secret_deinit(&conf->providers[i].keys[k].auth_secret);
+            credential_source_unref(conf->providers[i].keys[k].credential);
         }
     }
     secret_deinit(&conf->admin_key);

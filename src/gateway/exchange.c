@@ -50,6 +50,7 @@ void exchange_end(struct exchange *x)
     }
     cache_entry_unref(x->hit);
     x->hit = NULL;
+    credential_unref(TAKE(x->bearer));
     arena_deinit(&x->answer_arena);
     x->state = EXCHANGE_ENDED;
     list_remove(&x->link);

@@ -125,8 +125,10 @@ struct exchange {
     const struct dialect *speaks; /* to the target, in this attempt; NULL before the first */
     struct attempt *attempt;      /* NULL between attempts */
     struct health_node *key_health;
-    int attempts;
-    int rounds;                 /* how often the whole plan was tried */
+    struct credential *bearer;  /* a reference: the access token of the last attempt; NULL: a key */
+    int64_t bearer_until_ns;    /* waits for one till then; 0: not waiting */
+    bool is_bearer_renewed;     /* one was refused, and another asked for: once a request */
+    int attempts, rounds;       /* rounds: how often the whole plan was tried */
     struct attempt_note *notes; /* EXCHANGE_ATTEMPTS_LOGGED, on first failure */
     struct failure failure;
     struct loop_timer timer; /* back-off, keep-alive comments, tail */
@@ -141,9 +143,8 @@ struct exchange {
     bool is_answer_stream;
     struct slice answer_type; /* its Content-Type, arena */
     struct slice upstream_request_id;
-    struct slice
-        answer_detail; /* why the attempt failed, where more is known than the error; arena */
-    char *answer;      /* whole answers: bytes so far; events kept for the cache */
+    struct slice answer_detail; /* why the attempt failed, beyond the error; arena */
+    char *answer;               /* whole answers: bytes so far; events kept for the cache */
     size_t answer_len, answer_cap;
     struct arena answer_arena;      /* holds answer when it is large */
     size_t answer_promised;         /* its Content-Length; 0: unknown */

@@ -41,9 +41,10 @@ struct worker {
     size_t port_count;
     struct dns *dns;
     struct upstream *upstream;
-    struct ledger_worker *ledger; /* borrowed */
-    struct metric_shard *metrics; /* borrowed */
-    struct log_ring *log;         /* borrowed */
+    struct credential_fetcher fetcher; /* of access tokens; the first worker's alone is used */
+    struct ledger_worker *ledger;      /* borrowed */
+    struct metric_shard *metrics;      /* borrowed */
+    struct log_ring *log;              /* borrowed */
     struct worker_versions versions;
     struct id_source ids;
     uint64_t random_state;
@@ -81,6 +82,7 @@ struct gateway {
     struct directory *directory;
     struct cache *cache;
     struct health *health;
+    struct credentials *credentials;
     struct offload *offload;
     struct tls_clients *tls; /* one set of SSL_CTX for all workers */
     struct metric_registry *metrics;

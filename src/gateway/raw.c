@@ -1,6 +1,7 @@
 #include "gateway/raw.h"
 
 #include "core/check.h"
+#include "gateway/bearer.h"
 #include "gateway/call.h"
 #include "wire/multipart.h"
 #include "wire/spans.h"
@@ -431,7 +432,7 @@ enum err raw_send(struct exchange *x)
     request.parts[request.part_count++] = line;
     request.parts[request.part_count++] = p->common_lines;
     if (x->choice.key != SIZE_MAX) {
-        request.parts[request.part_count++] = p->keys[x->choice.key].auth_headers;
+        request.parts[request.part_count++] = bearer_lines(x);
     }
     request.parts[request.part_count++] = lines;
     for (size_t i = 0; i < x->body.count; i++) {

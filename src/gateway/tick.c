@@ -1,5 +1,7 @@
 #include "gateway/tick.h"
 
+#include "gateway/bearer.h"
+
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -88,6 +90,9 @@ static void on_tick(struct loop_timer *timer)
         w->directory_due_ns = now_ns + TICK_DIRECTORY_MS * NS_PER_MS;
         refresh_directory(w);
         (void)epoch_collect(w->gateway->epoch);
+    }
+    if (w->index == 0) {
+        bearer_tick(w);
     }
     int64_t retention_ns = versions_current(&w->versions)->retention_ns;
     if (w->index == 0 && retention_ns) {

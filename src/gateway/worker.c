@@ -1,4 +1,5 @@
 #include "gateway/account.h"
+#include "gateway/bearer.h"
 #include "gateway/call.h"
 #include "gateway/handler.h"
 #include "gateway/tick.h"
@@ -46,6 +47,7 @@ enum err worker_init(struct worker *w, struct gateway *g, size_t index)
     w->ledger = ledger_worker(g->ledger, index);
     w->metrics = metric_shard(g->metrics, index);
     w->log = log_ring_new(g->log);
+    bearer_init(w);
     versions_turn(&w->versions, &g->conf);
     loop_set_hook(w->loop, on_turn, w);
     return w->log && w->metrics && w->ledger ? OK : E_NOMEM;
@@ -169,6 +171,7 @@ void worker_close(struct worker *w)
         listener_free(w->ports[i].listener); /* on_gone for what still runs */
     }
     w->port_count = 0;
+    bearer_close(w);
     upstream_free(TAKE(w->upstream));
     dns_free(TAKE(w->dns));
     w->ledger = NULL; /* closed next; a scan that comes back later was never admitted */

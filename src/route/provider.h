@@ -2,7 +2,7 @@
  * its keys, its policy.
  *
  * Made by app/config_providers.c in the arena of a configuration version, immutable from then on;
- * keys lie in secret memory that the version owns.
+ * keys lie in secret memory that the version owns, sources of access tokens are counted by it.
  */
 #ifndef ROUTE_PROVIDER_H
 #define ROUTE_PROVIDER_H
@@ -10,14 +10,17 @@
 #include "core/secret.h"
 #include "dialect/dialect.h"
 #include "upstream/attempt.h"
+#include "upstream/credential.h"
 #include "upstream/health.h"
 
 enum { ROUTE_KEYS_MAX = 16, ROUTE_DIALECTS_MAX = 4 };
 
 struct route_key {
     struct secret secret;
-    struct slice auth_headers; /* rendered once: render_auth(); in secret memory */
-    struct secret auth_secret; /* owns auth_headers */
+    struct slice auth_headers;            /* rendered once: render_auth(); in secret memory */
+    struct secret auth_secret;            /* owns auth_headers */
+    struct credential_source *credential; /* a reference: access tokens are sent instead of the
+                                             secret, which is empty; NULL: the secret is */
     struct health_node *health;
 };
 
@@ -49,6 +52,7 @@ struct route_provider {
     bool has_api_key_header; /* credentials go out as "api-key" (Azure) */
     bool path_has_model;     /* the dialects' paths do, or: */
     bool model_begins_path; /* "/{model}" stands between base_path and the dialect's path (Azure) */
+    bool is_vertex;         /* the path by dialect->vertex; base_path ends in the publisher */
     struct slice fixed_query; /* "?api-version=..." of every request; path_has_model only */
     struct attempt_timeouts timeouts;
     struct slice fallback_model; /* *_FALLBACK_MODEL; empty: none */
@@ -58,6 +62,7 @@ struct route_provider {
     bool is_free;                    /* local: unknown models cost 0 */
     bool passes_unknown;             /* serves any name (local servers) */
     bool refuses_stream_options;
+    int64_t context_tokens; /* Ollama: asked for with every chat; 0: the server's own */
     size_t index;
 };
 

@@ -210,14 +210,19 @@ static const char schema_data_views[] =
     "DROP VIEW requests; DROP VIEW requests_rows; DROP VIEW requests_fresh_rows;"
     "DROP TABLE requests_fresh; DROP TABLE requests_indexed;" DATA_VIEWS;
 
+#define NAME_DIALECTS(more)                                                                   \
+    "DROP VIEW requests; DROP VIEW requests_rows;"                                            \
+    "ALTER TABLE requests_kinds DROP COLUMN dialect;"                                         \
+    "ALTER TABLE requests_kinds ADD COLUMN dialect TEXT GENERATED ALWAYS AS ("                \
+    "  CASE (bits >> 4) & 15 WHEN 0 THEN 'own' WHEN 1 THEN 'openai' WHEN 2 THEN 'anthropic' " \
+    "  WHEN 3 THEN 'gemini' WHEN 4 THEN 'responses' WHEN 5 THEN 'bedrock' " more              \
+    "  ELSE 'unknown' END) VIRTUAL;" DATA_VIEWS
+
 /* Clients of Responses were told apart from Gemini's by nobody: the names stopped there. */
-static const char schema_dialects[] =
-    "DROP VIEW requests; DROP VIEW requests_rows;"
-    "ALTER TABLE requests_kinds DROP COLUMN dialect;"
-    "ALTER TABLE requests_kinds ADD COLUMN dialect TEXT GENERATED ALWAYS AS ("
-    "  CASE (bits >> 4) & 15 WHEN 0 THEN 'own' WHEN 1 THEN 'openai' WHEN 2 THEN 'anthropic' "
-    "  WHEN 3 THEN 'gemini' WHEN 4 THEN 'responses' WHEN 5 THEN 'bedrock' "
-    "  ELSE 'unknown' END) VIRTUAL;" DATA_VIEWS;
+static const char schema_dialects[] = NAME_DIALECTS("");
+
+/* Whoever is below /passthrough/ to Ollama speaks its dialect. */
+static const char schema_ollama[] = NAME_DIALECTS("WHEN 6 THEN 'ollama' ");
 
 /* What the prompt caches of providers read and wrote, a day; of the days before, from the rows that
  * are still there. */
@@ -240,6 +245,7 @@ static const struct migration migrations[] = {
     {1, {schema_directory}, NULL},        {2, {schema_rows, schema_views, schema_sums}, NULL},
     {3, {schema_data}, usage_carry_over}, {4, {schema_data_views}, NULL},
     {5, {schema_dialects}, NULL},         {6, {schema_prompt_cache}, NULL},
+    {7, {schema_ollama}, NULL},
 };
 
 static const char begin_sql[] =

@@ -12,7 +12,7 @@ const haiku = "anthropic.claude-haiku-4-5-20251001-v1:0";
 const sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0";
 
 // What a provider's dialect calls things. price: of plain, nano-USD a token: input, read from a cache, output. adds: the
-// cached tokens are not among those of the prompt. turns: the conversation without its system prompt.
+// cached tokens are not among those of the prompt. cached: what it tells of them. turns: the conversation without its system prompt.
 const providers = {
     openai: {
         plain: "gpt-4o-mini",
@@ -63,6 +63,18 @@ const providers = {
         turns: (json) => json.messages,
         limits: ({ inferenceConfig: c }) => ({ stop: c.stopSequences, max: c.maxTokens, temperature: c.temperature }),
         image: { image: { format: "png", source: { bytes: png } } },
+    },
+    ollama: {
+        config: (sim) => `ollama: {dialect: ollama, base_url: "${sim.origin}", cost_per_1k_tokens: 0.001, models: ["qwen3:8b"]}`,
+        plain: "qwen3:8b",
+        thinking: "qwen3:8b",
+        price: [1000, 1000, 1000],
+        cached: 0, // it does not tell
+        path: /^\/api\/chat$/,
+        turns: (json) => json.messages.filter((m) => m.role !== "system"),
+        limits: ({ options }) => ({ stop: options.stop, max: options.num_predict, temperature: options.temperature }),
+        parts: (turn) => [{ text: turn.content }, ...turn.images],
+        image: png,
     },
 };
 const lengthOf = { openai: "max_completion_tokens", anthropic: "max_tokens", gemini: "maxOutputTokens", responses: "max_output_tokens", own: "max_tokens" };
@@ -125,11 +137,12 @@ for (const [provider, wire] of Object.entries(providers)) {
                 await sim.script(counts);
                 const r = await c.say([c.user("count")], { model: plain, stream });
                 const prompt = wire.adds ? 140 : 100;
+                const cached = wire.cached ?? 40;
                 const row = await gateway.row(r.id);
                 assert.deepEqual([row.status, row.estimated, row.is_stream, row.provider, row.model], ["success", 0, Number(stream), providerName, plain]);
-                assert.deepEqual([row.prompt_tokens, row.completion_tokens, row.cache_read_tokens], [prompt, 7, 40]);
-                assert.equal(row.cost_nusd, (prompt - 40) * price[0] + 40 * price[1] + 7 * price[2]);
-                assert.deepEqual([r.usage.prompt, r.usage.completion, r.usage.cacheRead ?? 40], [prompt, 7, 40]);
+                assert.deepEqual([row.prompt_tokens, row.completion_tokens, row.cache_read_tokens], [prompt, 7, cached]);
+                assert.equal(row.cost_nusd, (prompt - cached) * price[0] + cached * price[1] + 7 * price[2]);
+                assert.deepEqual([r.usage.prompt, r.usage.completion, r.usage.cacheRead ?? cached], [prompt, 7, cached]);
             });
 
             both(name, "an answer that ran into its limit says so", async (c, stream) => {
@@ -276,7 +289,7 @@ for (const [provider, wire] of Object.entries(providers)) {
             both(name, "an image", async (c, stream) => {
                 await c.say([c.image("what is it?", "image/png", png)], { model: plain, stream });
                 const [turn] = wire.turns((await seen()).json);
-                const [text, image] = turn.content ?? turn.parts;
+                const [text, image] = wire.parts?.(turn) ?? turn.content ?? turn.parts;
                 assert.equal(text.text, "what is it?");
                 assert.deepEqual(image, wire.image);
             });
@@ -337,7 +350,7 @@ for (const [provider, wire] of Object.entries(providers)) {
             if (provider === "openai") assert.deepEqual(turns.map((m) => m.role), ["tool", "tool", "user"]);
         });
 
-        const embeds = provider === "openai" || provider === "gemini";
+        const embeds = ["openai", "gemini", "ollama"].includes(provider);
         const refused = ", for there are none";
         test(`openai to ${provider}: embeddings${embeds ? "" : ` are refused${refused}`}`, async () => {
             const asked = clients.openai.client.embeddings.create({ model: plain, input: ["a", "b"] });

@@ -11,6 +11,7 @@ enum { LOAD_ENV_MAX = 32 };
 
 struct load {
     struct health *health;
+    struct credentials *credentials;
     struct gateway_conf *conf; /* NULL: refused */
     struct config_report report;
     char errors[16384], warnings[16384]; /* NUL-terminated copies */
@@ -44,8 +45,9 @@ static inline void load_from(struct load *l, const struct config_sources *source
 {
     *l = (struct load){0};
     assert_int_equal(health_new(&l->health), OK);
+    assert_int_equal(credentials_new(&l->credentials), OK);
     config_report_init(&l->report);
-    enum err e = config_load(sources, l->health, &l->conf, &l->report);
+    enum err e = config_load(sources, l->health, l->credentials, &l->conf, &l->report);
     (void)snprintf(l->errors, sizeof(l->errors), "%.*s", SLICE_ARG(text_slice(&l->report.errors)));
     (void)snprintf(l->warnings, sizeof(l->warnings), "%.*s",
                    SLICE_ARG(text_slice(&l->report.warnings)));
@@ -86,6 +88,7 @@ static inline void load_end(struct load *l)
 {
     gateway_conf_free(l->conf);
     config_report_deinit(&l->report);
+    credentials_free(l->credentials);
     health_free(l->health);
 }
 
