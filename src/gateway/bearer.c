@@ -53,12 +53,13 @@ struct slice bearer_lines(const struct exchange *x)
 
 bool bearer_renews(struct exchange *x, const struct failure *why)
 {
-    if (!x->bearer || why->error != OK || why->status != STATUS_UNAUTHORIZED ||
+    const struct route_key *key = key_picked(x);
+    if (!key || !x->bearer || why->error != OK || why->status != STATUS_UNAUTHORIZED ||
         x->is_bearer_renewed) {
         return false;
     }
     x->is_bearer_renewed =
-        credential_refuse(key_picked(x)->credential, x->bearer, loop_now_ns(x->worker->loop));
+        credential_refuse(key->credential, x->bearer, loop_now_ns(x->worker->loop));
     return x->is_bearer_renewed;
 }
 

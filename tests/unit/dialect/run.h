@@ -133,6 +133,14 @@ static inline const struct chat_part *run_call(const struct chat_response *r, si
     return NULL;
 }
 
+/* The same, by value: an empty one when there are not so many. */
+static inline struct chat_part run_called(const struct chat_response *r, size_t n)
+{
+    const struct chat_part *call = run_call(r, n);
+    assert_non_null(call);
+    return call ? *call : (struct chat_part){.kind = CHAT_TOOL_CALL};
+}
+
 static inline struct slice run_arguments(const struct chat_response *r, size_t n)
 {
     const struct chat_part *call = run_call(r, n);

@@ -66,9 +66,9 @@ static void a_stream_for_every_cut_and_client(void **state)
         assert_true(slice_eq(run_part(r, 0).provider, SLICE("ollama")));
         assert_true(slice_eq(run_text(&a, r, CHAT_TEXT), SLICE("I look: \u00e4 \U0001F600")));
         assert_true(slice_eq(run_arguments(r, 0), SLICE("{\"city\":\"Paris\",\"n\":1.50}")));
-        assert_true(slice_eq(run_call(r, 0)->name, SLICE("weather")));
-        assert_true(slice_starts(run_call(r, 0)->id, SLICE("call_")));
-        assert_true(slice_eq(run_call(r, 1)->id, SLICE("call_x")));
+        assert_true(slice_eq(run_called(r, 0).name, SLICE("weather")));
+        assert_true(slice_starts(run_called(r, 0).id, SLICE("call_")));
+        assert_true(slice_eq(run_called(r, 1).id, SLICE("call_x")));
         assert_true(slice_eq(run_arguments(r, 1), SLICE("{}")));
         assert_int_equal(r->choices[0].finish, CHAT_FINISH_TOOL_CALLS);
         check_cuts(clients[i], in, text_slice(&k.bytes), OK);
@@ -95,7 +95,8 @@ static void whole_and_streamed_say_the_same(void **state)
     const struct chat_response *streamed = dialect_stream_answer(k.stream);
     run_check_same(&a, "whole", &r, streamed);
     assert_int_equal(r.choices[0].finish, CHAT_FINISH_TOOL_CALLS);
-    assert_true(slice_eq(run_call(&r, 0)->id, run_call(streamed, 0)->id)); /* of the same answer */
+    assert_true(
+        slice_eq(run_called(&r, 0).id, run_called(streamed, 0).id)); /* of the same answer */
     assert_int_equal(dialect_ollama.observe(&a, CHAT_OP_CHAT, slice_str(whole), &o), OK);
     assert_true(o.is_complete && o.has_usage && !o.is_empty && !o.is_error && o.has_content);
     assert_int_equal(o.usage.input, 26);
