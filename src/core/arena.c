@@ -46,11 +46,15 @@ void arena_init(struct arena *a, struct arena_pool *pool, size_t max_bytes)
     *a = (struct arena){.pool = pool, .max_bytes = max_bytes};
 }
 
+static const size_t class_bytes[ARENA_CLASSES] = {ARENA_BLOCK_BYTES,     2 * ARENA_BLOCK_BYTES,
+                                                  ARENA_REQUEST_BYTES,   4 * ARENA_BLOCK_BYTES,
+                                                  8 * ARENA_BLOCK_BYTES, 16 * ARENA_BLOCK_BYTES};
+
 /* The class whose blocks hold size bytes; ARENA_CLASSES: none does. */
 static inline unsigned class_of(size_t size)
 {
     unsigned class = 0;
-    while (class < ARENA_CLASSES && size > ((size_t)ARENA_BLOCK_BYTES << class)) {
+    while (class < ARENA_CLASSES && size > class_bytes[class]) {
         class ++;
     }
     return class;
@@ -89,7 +93,7 @@ static void give_block(struct arena_pool *pool, struct arena_block *block)
         unsigned class = class_of(block->size);
         assert(pool->held_bytes >= block->size);
         pool->held_bytes -= block->size;
-        if (class < ARENA_CLASSES && block->size == (size_t)ARENA_BLOCK_BYTES << class &&
+        if (class < ARENA_CLASSES && block->size == class_bytes[class] &&
             pool->free_bytes + block->size <= ARENA_POOL_KEEP_BYTES) {
             block->next = pool->free[class];
             pool->free[class] = block;
@@ -145,9 +149,9 @@ static COLD void *arena_alloc_slow(struct arena *a, size_t size)
             return NULL;
         }
         unsigned class = class_of(block_size);
-        if (class < ARENA_CLASSES && ((size_t)ARENA_BLOCK_BYTES << class) <=
-                                         a->max_bytes - size_min(a->max_bytes, a->held_bytes)) {
-            block_size = (size_t)ARENA_BLOCK_BYTES << class;
+        if (class < ARENA_CLASSES &&
+            class_bytes[class] <= a->max_bytes - size_min(a->max_bytes, a->held_bytes)) {
+            block_size = class_bytes[class];
         }
     }
 #endif
@@ -164,6 +168,18 @@ static COLD void *arena_alloc_slow(struct arena *a, size_t size)
         a->end = (char *)block + block_size;
     }
     return memory;
+}
+
+void arena_begin(struct arena *a, size_t bytes)
+{
+    assert(!a->blocks && bytes >= sizeof(struct arena_block));
+#ifndef ARENA_EMULATE
+    struct arena_block *block = bytes <= a->max_bytes ? take_block(a, bytes) : NULL;
+    if (block) {
+        a->at = (char *)(block + 1);
+        a->end = (char *)block + bytes;
+    }
+#endif
 }
 
 void *arena_alloc(struct arena *a, size_t size)

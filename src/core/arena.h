@@ -16,9 +16,9 @@
 #include <stdarg.h>
 
 enum {
-    ARENA_BLOCK_BYTES =
-        2048,          /* of class 0; each class has blocks twice as large as the one before */
-    ARENA_CLASSES = 5, /* up to 32 KiB; what is larger comes from the heap and goes back to it */
+    ARENA_BLOCK_BYTES = 2048,
+    ARENA_REQUEST_BYTES = 6656, /* what a usual request needs from head to answer, in one block */
+    ARENA_CLASSES = 6, /* up to 32 KiB; what is larger comes from the heap and goes back to it */
     ARENA_POOL_KEEP_BYTES = 16 << 20
 };
 
@@ -55,6 +55,9 @@ void arena_reset(struct arena *a);
 void arena_deinit(struct arena *a);
 void arena_deinit_cleanup(struct arena *a);
 
+/* The first block has that many bytes at least, its head included; nothing when memory ends: then
+ * the first allocation tells. */
+void arena_begin(struct arena *a, size_t bytes) NONNULL;
 /* What the block in use still holds: so much costs no further block. */
 static inline size_t arena_left(const struct arena *a)
 {

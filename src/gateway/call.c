@@ -22,7 +22,7 @@ static struct slice header_value(const struct exchange *x, const struct dialect_
 }
 
 /* Head lines of this request: the dialect's, hop marker, length, end of head. */
-static struct slice render_head_rest(struct exchange *x)
+static struct slice render_head_rest(struct exchange *x, const struct body_parts *body)
 {
     enum { HEAD_REST_BYTES = 160 };
     const struct dialect *d = x->speaks;
@@ -47,14 +47,14 @@ static struct slice render_head_rest(struct exchange *x)
     TEXT_ADD(&t, "via: 1.1 ");
     text_add(&t, slice_str(x->worker->gateway->via));
     TEXT_ADD(&t, "\r\ncontent-length: ");
-    text_add_i64(&t, (int64_t)x->body.bytes);
+    text_add_i64(&t, (int64_t)body->bytes);
     TEXT_ADD(&t, "\r\n\r\n");
     assert(!t.is_full);
     return text_slice(&t);
 }
 
 /* The body in the provider's dialect: edited in place, or through the neutral form. */
-static enum err render_body(struct exchange *x)
+static enum err render_body(struct exchange *x, struct body_parts *out)
 {
     const struct route_target *t = x->target;
     struct encode_options o = {
@@ -69,9 +69,9 @@ static enum err render_body(struct exchange *x)
         .is_vertex = t->provider->is_vertex,
         .context_tokens = t->provider->context_tokens,
     };
-    x->body = (struct body_parts){0};
+    *out = (struct body_parts){0};
     if (dialect_is_same(x->client, x->speaks)) {
-        return x->client->forward(x->arena, &x->ask, &o, &x->body);
+        return x->client->forward(x->arena, &x->ask, &o, out);
     }
     struct fault f = {0};
     enum err e = exchange_decode(x, &f);
@@ -80,19 +80,19 @@ static enum err render_body(struct exchange *x)
     }
     if (x->route->op == CHAT_OP_EMBEDDING) {
         const struct dialect_embedding *embedding = x->speaks->embedding;
-        return embedding ? embedding->encode_request(x->arena, x->ask.embedding, &o, &x->body)
+        return embedding ? embedding->encode_request(x->arena, x->ask.embedding, &o, out)
                          : E_UNSUPPORTED;
     }
-    return x->speaks->encode_request(x->arena, x->ask.neutral, &o, &x->body);
+    return x->speaks->encode_request(x->arena, x->ask.neutral, &o, out);
 }
 
 /* "POST /path" of this request, where it says the model; the query is the provider's own. */
-static struct slice render_path(struct exchange *x)
+static struct slice render_path(struct exchange *x, const struct body_parts *body)
 {
     const struct route_target *target = x->target;
     const struct route_provider *p = target->provider;
     struct text t = text_growing(x->arena);
-    struct slice path = x->body.path;
+    struct slice path = body->path;
     if (!path.len) {
         path = (p->is_vertex ? x->speaks->vertex->path : x->speaks->path)(
             x->arena, x->route->op, target->model, x->ask.is_stream);
@@ -107,7 +107,8 @@ static struct slice render_path(struct exchange *x)
 }
 
 /* A credential that is made over the request. */
-static enum err sign_request(struct exchange *x, struct slice path, struct slice *out_lines)
+static enum err sign_request(struct exchange *x, const struct body_parts *body, struct slice path,
+                             struct slice *out_lines)
 {
     const struct route_provider *p = x->target->provider;
     struct text t = text_growing(x->arena);
@@ -116,8 +117,8 @@ static enum err sign_request(struct exchange *x, struct slice path, struct slice
         .path = path,
         .query = slice_from(p->fixed_query, 1),
         .host = p->dest.authority,
-        .body = x->body.parts,
-        .body_count = x->body.count,
+        .body = body->parts,
+        .body_count = body->count,
         .key = secret_slice(&p->keys[x->choice.key].secret),
         .region = p->region,
         .now_unix_ns = clock_unix_ns(),
@@ -145,13 +146,14 @@ static void add_prefix(const struct exchange *x, struct attempt_request *request
 }
 
 /* Head lines up to the credential, and the credential. */
-static enum err add_head(struct exchange *x, struct attempt_request *request)
+static enum err add_head(struct exchange *x, const struct body_parts *body,
+                         struct attempt_request *request)
 {
     const struct route_provider *p = x->target->provider;
     struct slice path = SLICE_NONE, signature = SLICE_NONE;
     assert(!x->speaks->sign || p->path_has_model); /* what is signed is made here */
     if (p->path_has_model) {
-        path = render_path(x);
+        path = render_path(x, body);
         if (!path.ptr) {
             return E_NOMEM;
         }
@@ -170,7 +172,7 @@ static enum err add_head(struct exchange *x, struct attempt_request *request)
     if (lines.len) {
         request->parts[request->part_count++] = lines;
     }
-    enum err e = x->speaks->sign ? sign_request(x, path, &signature) : OK;
+    enum err e = x->speaks->sign ? sign_request(x, body, path, &signature) : OK;
     if (signature.len) {
         request->parts[request->part_count++] = signature;
     }
@@ -190,10 +192,13 @@ static enum err send_request(struct exchange *x)
     if (p->heads[route_dialect_index(p, x->speaks)].prefix[x->route->op].len == 0) {
         return E_UNSUPPORTED; /* the provider has no such operation */
     }
-    e = render_body(x);
+    struct body_parts body;
+    e = render_body(x, &body);
     if (e != OK) {
         return e;
     }
+    x->adds_usage = body.adds_usage;
+    x->dropped = body.dropped;
     struct attempt_request request = {
         .dest = &p->dest,
         .timeouts = p->timeouts,
@@ -203,17 +208,17 @@ static enum err send_request(struct exchange *x)
     };
     _Static_assert((int)FORWARD_PARTS_MAX + CALL_FIXED_PARTS <= (int)ATTEMPT_PARTS_MAX,
                    "parts fit");
-    struct slice rest = render_head_rest(x);
+    struct slice rest = render_head_rest(x, &body);
     if (!rest.ptr) {
         return E_NOMEM;
     }
-    e = add_head(x, &request);
+    e = add_head(x, &body, &request);
     if (e != OK) {
         return e;
     }
     request.parts[request.part_count++] = rest;
-    for (size_t i = 0; i < x->body.count; i++) {
-        request.parts[request.part_count++] = x->body.parts[i];
+    for (size_t i = 0; i < body.count; i++) {
+        request.parts[request.part_count++] = body.parts[i];
     }
     return attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt);
 }

@@ -136,7 +136,9 @@ struct exchange {
     int64_t upstream_ns;    /* spent waiting for providers */
     int64_t abandoned_nusd; /* attempts fully sent and then given up */
     int64_t abandoned_tokens;
-    struct body_parts body; /* what was sent */
+    /* of what was sent */
+    bool adds_usage; /* as in struct body_parts */
+    struct slice dropped;
 
     /* answer */
     int answer_status;

@@ -58,7 +58,7 @@ static struct slice stored_events(struct exchange *x)
     struct text t = text_growing(x->arena);
     struct slice usage = SLICE_NONE;
     text_add(&t, slice_of(x->answer, x->answer_len));
-    if (x->body.adds_usage && x->outcome.has_usage) {
+    if (x->adds_usage && x->outcome.has_usage) {
         if (x->client->encode_response(x->arena, &told, NULL, &usage) != OK) {
             x->is_storing = false;
         }

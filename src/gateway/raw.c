@@ -350,7 +350,7 @@ static struct slice request_line(const struct exchange *x)
     return t.is_full ? SLICE_NONE : text_slice(&t);
 }
 
-static struct slice request_lines(const struct exchange *x)
+static struct slice request_lines(const struct exchange *x, size_t body_bytes)
 {
     const struct http_head *head = &x->rq->head;
     const struct dialect *d = x->speaks;
@@ -363,9 +363,9 @@ static struct slice request_lines(const struct exchange *x)
         add_line(&t, d->headers[i].name, is_said ? SLICE_NONE : d->headers[i].value);
     }
     add_line(&t, SLICE("via"), arena_printf(x->arena, "1.1 %s", x->worker->gateway->via));
-    if (x->body.bytes || !(is_reading(x) || is_verb(x, VERB_DELETE))) {
+    if (body_bytes || !(is_reading(x) || is_verb(x, VERB_DELETE))) {
         TEXT_ADD(&t, "content-length: ");
-        text_add_i64(&t, (int64_t)x->body.bytes);
+        text_add_i64(&t, (int64_t)body_bytes);
         TEXT_ADD(&t, "\r\n");
     }
     TEXT_ADD(&t, "\r\n");
@@ -381,14 +381,14 @@ static void add_part(struct body_parts *parts, struct slice part)
 }
 
 /* As it came, but for the model's name where the target calls it otherwise. */
-static enum err render_body(struct exchange *x)
+static enum err render_body(struct exchange *x, struct body_parts *out)
 {
     const struct raw *raw = x->raw;
     struct slice body = x->rq->body;
     struct slice name = x->target->model;
-    x->body = (struct body_parts){0};
+    *out = (struct body_parts){0};
     if (raw->name_len == 0 || x->route->raw == RAW_PASS || slice_eq(name, x->ask.model)) {
-        add_part(&x->body, body);
+        add_part(out, body);
         return OK;
     }
     struct text t = text_growing(x->arena);
@@ -397,9 +397,9 @@ static enum err render_body(struct exchange *x)
     } else {
         text_add(&t, name);
     }
-    add_part(&x->body, slice_head(body, raw->name_at));
-    add_part(&x->body, text_slice(&t));
-    add_part(&x->body, slice_from(body, raw->name_at + raw->name_len));
+    add_part(out, slice_head(body, raw->name_at));
+    add_part(out, text_slice(&t));
+    add_part(out, slice_from(body, raw->name_at + raw->name_len));
     return t.is_full ? E_NOMEM : OK;
 }
 
@@ -411,10 +411,13 @@ static bool is_once(const struct exchange *x)
 enum err raw_send(struct exchange *x)
 {
     const struct route_provider *p = x->target->provider;
-    enum err e = render_body(x);
+    struct body_parts body;
+    enum err e = render_body(x, &body);
     if (e != OK) {
         return e;
     }
+    x->adds_usage = false;
+    x->dropped = SLICE_NONE;
     struct attempt_request request = {
         .dest = &p->dest,
         .is_head_method = is_verb(x, VERB_HEAD),
@@ -425,7 +428,7 @@ enum err raw_send(struct exchange *x)
         .arena = x->arena,
     };
     struct slice line = request_line(x);
-    struct slice lines = request_lines(x);
+    struct slice lines = request_lines(x, body.bytes);
     if (!line.ptr || !lines.ptr) {
         return E_NOMEM;
     }
@@ -435,8 +438,8 @@ enum err raw_send(struct exchange *x)
         request.parts[request.part_count++] = bearer_lines(x);
     }
     request.parts[request.part_count++] = lines;
-    for (size_t i = 0; i < x->body.count; i++) {
-        request.parts[request.part_count++] = x->body.parts[i];
+    for (size_t i = 0; i < body.count; i++) {
+        request.parts[request.part_count++] = body.parts[i];
     }
     return attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt);
 }

@@ -376,7 +376,7 @@ static enum err open_stream(struct exchange *x)
         .provider = x->speaks,
         .client = x->client,
         .op = x->route->op,
-        .hides_usage = x->body.adds_usage,
+        .hides_usage = x->adds_usage,
         .is_array = x->ask.is_array,
         .request = x->ask.neutral,
         .gathers = x->is_storing && !dialect_is_same(x->client, x->speaks),

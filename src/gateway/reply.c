@@ -93,7 +93,7 @@ void reply_headers(struct exchange *x, struct slice content_type, struct text *o
     http_line_i64(out, SLICE("x-llm-gateway-overhead-us"),
                   i64_max(0, now_ns - x->started_ns - waited_ns) / NS_PER_US);
     http_line(out, SLICE("x-llm-gateway-upstream-request-id"), x->upstream_request_id);
-    http_line_printable(out, SLICE("x-llm-gateway-dropped"), x->body.dropped);
+    http_line_printable(out, SLICE("x-llm-gateway-dropped"), x->dropped);
     if (x->has_remaining) {
         rate_headers(x, out);
     }

@@ -142,7 +142,9 @@ enum stage_result parse_stage(struct exchange *x)
     }
     struct fault f = {0};
     /* Beside the body: what forward() needs of it goes when a stream drops the body. */
-    return stage_scanned(x, stage_scan(x, &x->rq->body_arena, &f), &f);
+    /* What is found in the body lies where the body does, and goes with it. */
+    struct arena *a = x->rq->body_arena.blocks ? &x->rq->body_arena : x->arena;
+    return stage_scanned(x, stage_scan(x, a, &f), &f);
 }
 
 /* --- resolve: model -> candidates and dearest price --------------------------------------------

@@ -38,6 +38,7 @@ struct request_box *request_box_new(struct listener *l)
 {
     struct arena arena;
     arena_init(&arena, l->pool, l->conf.request_arena_max_bytes);
+    arena_begin(&arena, ARENA_REQUEST_BYTES);
     struct request_box *box = ARENA_NEW(&arena, struct request_box);
     if (!box) {
         return NULL;
