@@ -18,6 +18,7 @@ struct out_call {
     int choice, tool;
     struct slice id, name, signature, provider; /* the exchange's arena */
     struct text arguments;
+    bool is_custom; /* they are a text */
     struct out_call *next;
 };
 
@@ -118,6 +119,7 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (!c) {
         return E_LIMIT;
     }
+    c->is_custom = c->is_custom || chunk->is_custom;
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
         text_add(&c->arguments, chunk->text);
         return c->arguments.is_full ? E_NOMEM : OK;
@@ -162,6 +164,7 @@ static enum err add_calls(struct out *o, int choice)
                                        .id = c->id,
                                        .name = c->name,
                                        .text = text_slice(&c->arguments),
+                                       .is_custom = c->is_custom,
                                        .signature = c->signature,
                                        .provider = c->provider};
         if (c->choice != choice) {
