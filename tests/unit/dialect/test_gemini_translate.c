@@ -353,6 +353,36 @@ static void signatures_come_back_to_the_call_that_they_prove(void **state)
     arena_deinit(&w.a);
 }
 
+/* The ai package's Google provider loses a signature beside an empty text: it stands beside the
+ * thought's last piece. */
+static void a_thoughts_signature_comes_with_its_last_piece(void **state)
+{
+    (void)state;
+    static const char stream[] =
+        "data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"c\",\"usage\":{"
+        "\"input_tokens\":1,\"output_tokens\":1}}}\n\n"
+        "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":"
+        "\"thinking\",\"thinking\":\"\"}}\n\n"
+        "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"
+        "\"thinking_delta\",\"thinking\":\"let \"}}\n\n"
+        "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"
+        "\"thinking_delta\",\"thinking\":\"me see\"}}\n\n"
+        "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"
+        "\"signature_delta\",\"signature\":\"SIG\"}}\n\n"
+        "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{"
+        "\"output_tokens\":2}}\n\n"
+        "data: {\"type\":\"message_stop\"}\n\n";
+    struct world w;
+    translate(&w, &dialect_anthropic, &dialect_gemini, stream);
+    assert_int_equal(w.k.end, OK);
+    assert_true(has(&w, "{\"parts\":[{\"text\":\"let \",\"thought\":true}]"));
+    assert_true(
+        has(&w, "{\"parts\":[{\"text\":\"me see\",\"thought\":true,\"thoughtSignature\":\""));
+    assert_false(has(&w, "\"text\":\"\",\"thought\":true"));
+    arena_deinit(&w.a);
+}
+
 /* The signature behind a text, which streams bring with an empty one. */
 static void a_texts_signature_travels_as_a_thought(void **state)
 {
@@ -519,6 +549,7 @@ int main(void)
         cmocka_unit_test(streamed_arguments_become_an_object),
         cmocka_unit_test(a_blocked_prompt_is_a_refusal),
         cmocka_unit_test(signatures_come_back_to_the_call_that_they_prove),
+        cmocka_unit_test(a_thoughts_signature_comes_with_its_last_piece),
         cmocka_unit_test(a_texts_signature_travels_as_a_thought),
         cmocka_unit_test(foreign_signatures_travel_in_an_envelope),
         cmocka_unit_test(pieces_of_calls_become_whole_calls),
