@@ -109,6 +109,13 @@ function framesOf(bytes) {
 }
 
 const gather = () => ({ text: "", thoughts: "", calls: new Map() });
+const ends = {
+    openai: { stop: "end", length: "length", tool_calls: "tools", content_filter: "filter" },
+    anthropic: { end_turn: "end", stop_sequence: "end", max_tokens: "length", tool_use: "tools", refusal: "filter" },
+    gemini: { STOP: "end", MAX_TOKENS: "length", SAFETY: "filter" },
+    responses: { completed: "end", max_output_tokens: "length", content_filter: "filter" },
+    bedrock: { end_turn: "end", stop_sequence: "end", max_tokens: "length", tool_use: "tools", guardrail_intervened: "filter", content_filtered: "filter" },
+};
 const callOf = (into, at) => into.calls.get(at) ?? into.calls.set(at, { name: "", input: "" }).get(at);
 
 const readers = {
@@ -117,6 +124,7 @@ const readers = {
         const usage = json.usage ?? json.x_groq?.usage;
         if (usage) into.usage = expectedUsage(usage);
         const choice = (json.choices ?? []).find((c) => c.index === 0) ?? json.choices?.[0];
+        into.end = ends.openai[choice?.finish_reason] ?? into.end;
         const said = choice?.delta ?? choice?.message ?? {};
         into.text += said.refusal ?? "";
         into.thoughts += said.reasoning_content ?? said.reasoning ?? "";
@@ -136,6 +144,7 @@ const readers = {
         if (usage) into.usages.push(usage);
         if (into.usages.length > 0) into.usage = expectedOfAnthropic(into.usages);
         if (json.type === "error") into.error = json.error;
+        into.end = ends.anthropic[json.stop_reason ?? json.delta?.stop_reason] ?? into.end;
         if (json.type === "message_start") into.message = (into.message ?? 0) + 1; // a relay may begin anew
         const key = (at) => `${into.message} ${at}`;
         const block = (b, at) => {
@@ -154,6 +163,7 @@ const readers = {
         into.usages ??= [];
         if (json.error) into.error = json.error;
         into.text += json.promptFeedback?.blockReasonMessage ?? "";
+        into.end = json.promptFeedback?.blockReason ? "filter" : (ends.gemini[json.candidates?.[0]?.finishReason] ?? into.end);
         if (json.usageMetadata) into.usages.push(json.usageMetadata);
         if (into.usages.some((u) => "totalTokenCount" in u)) into.usage = expectedOfGemini(into.usages);
         for (const part of json.candidates?.[0]?.content?.parts ?? []) {
@@ -174,6 +184,7 @@ const readers = {
         const whole = json.object === "response" ? json : /completed|incomplete|failed/.test(json.type) ? json.response : undefined;
         if (!whole) return;
         const { usage } = whole;
+        into.end = ends.responses[whole.incomplete_details?.reason ?? whole.status];
         if (usage) {
             into.usage = {
                 prompt_tokens: usage.input_tokens,
@@ -194,6 +205,7 @@ const readers = {
             const read = u.cacheReadInputTokens ?? 0;
             into.usage = { prompt_tokens: u.inputTokens + read + (u.cacheWriteInputTokens ?? 0), completion_tokens: u.outputTokens, cache_read_tokens: read };
         }
+        into.end = ends.bedrock[json.stopReason] ?? into.end;
         for (const [i, b] of (json.output?.message.content ?? []).entries()) {
             into.text += b.text ?? "";
             into.thoughts += b.reasoningContent?.reasoningText?.text ?? "";
@@ -222,7 +234,7 @@ function assembled(pieces) {
     return JSON.stringify(root);
 }
 
-/** What a recorded answer of the dialect says, whole or streamed: {text, thoughts, calls: [{name, input}], usage, error}. */
+/** What a recorded answer of the dialect says, whole or streamed: {text, thoughts, calls: [{name, input}], finish, usage, error}, in the words of clients.mjs. */
 export function sourceOf(recording) {
     const into = gather();
     const read = readers[dialectOf(recording)];
@@ -242,5 +254,7 @@ export function sourceOf(recording) {
         name: c.name,
         input: argumentsOf((c.pieces?.length ? assembled(c.pieces) : c.input) || "{}"),
     }));
-    return { text: into.text, thoughts: into.thoughts, calls, usage: into.usage, error: into.error };
+    // An answer that calls tools ends for them, whether its dialect has a word for it or not.
+    const finish = into.end === "end" && calls.length > 0 ? "tools" : into.end;
+    return { text: into.text, thoughts: into.thoughts, calls, finish, usage: into.usage, error: into.error };
 }

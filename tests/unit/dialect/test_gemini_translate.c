@@ -383,6 +383,18 @@ static void a_thoughts_signature_comes_with_its_last_piece(void **state)
     arena_deinit(&w.a);
 }
 
+/* The finish stands in an event behind that of the call, as the newest models send it. */
+static void an_answer_with_a_call_ends_for_it_in_the_record_too(void **state)
+{
+    (void)state;
+    static const char stream[] = G(CALL("f", "{}")) G_END("STOP");
+    struct world w;
+    translate(&w, &dialect_gemini, &dialect_own, stream);
+    assert_int_equal(w.k.end, OK);
+    assert_int_equal(w.k.outcome.finish, CHAT_FINISH_TOOL_CALLS);
+    arena_deinit(&w.a);
+}
+
 /* The signature behind a text, which streams bring with an empty one. */
 static void a_texts_signature_travels_as_a_thought(void **state)
 {
@@ -550,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_blocked_prompt_is_a_refusal),
         cmocka_unit_test(signatures_come_back_to_the_call_that_they_prove),
         cmocka_unit_test(a_thoughts_signature_comes_with_its_last_piece),
+        cmocka_unit_test(an_answer_with_a_call_ends_for_it_in_the_record_too),
         cmocka_unit_test(a_texts_signature_travels_as_a_thought),
         cmocka_unit_test(foreign_signatures_travel_in_an_envelope),
         cmocka_unit_test(pieces_of_calls_become_whole_calls),
