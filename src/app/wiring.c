@@ -254,6 +254,7 @@ static void tear_down(struct app *app)
          i++) { /* jobs came back to their loops until here */
         worker_deinit(&g->workers[i]);
     }
+    conf_publisher_deinit(&g->conf);
     signals_watch_pins(NULL);
     pins_close(g->pins);
     tls_clients_free(g->tls);
@@ -308,6 +309,7 @@ static int start(struct app *app, struct gateway_conf *conf)
                    g->instance.bytes[1], g->instance.bytes[2], g->instance.bytes[3]);
     conf_publisher_init(&g->conf, conf->workers);
     if (conf_publish(&g->conf, conf) != OK) {
+        gateway_conf_free(conf);
         return complain("start", "the configuration could not be published");
     }
     if (log_new(STDOUT_FILENO, conf->log_level, &g->log) != OK) {

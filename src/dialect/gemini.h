@@ -132,7 +132,7 @@ MUST_USE enum err gemini_partial_add(struct arena *a, struct gemini_partial **p,
 void gemini_partial_write(const struct gemini_partial *p, struct text *t);
 
 /* gemini_events.c */
-enum { GEMINI_DECODER_BYTES = 1024, GEMINI_ENCODER_BYTES = 448 };
+enum { GEMINI_DECODER_BYTES = 1024, GEMINI_ENCODER_BYTES = 544 };
 enum err gemini_decode_event(struct stream_decoder *d, struct slice data);
 enum err gemini_decode_end(struct stream_decoder *d);
 

@@ -1,6 +1,7 @@
 /* Neutral chunks as the API's stream.
  *
- *   text, thought     go out as they come, each as an event
+ *   text, thought     go out as they come, each as an event; a thought's last piece waits for the
+ *                     signature that may follow: there are clients that lose one without a text
  *   call              held: its arguments are an object and cannot come in pieces
  *   finish, usage     held: they stand in the last event, with the calls
  *
@@ -18,6 +19,7 @@ struct out_call {
     int choice, tool;
     struct slice id, name, signature, provider; /* the exchange's arena */
     struct text arguments;
+    bool is_custom; /* they are a text */
     struct out_call *next;
 };
 
@@ -26,6 +28,9 @@ struct memory {
     struct out_call *first, *last;
     size_t calls;
     struct text sources; /* of citations: elements of groundingChunks */
+    struct text thought; /* the piece that waits; empty: none does */
+    struct slice thought_provider;
+    int thought_choice;
     struct usage usage;
     enum chat_finish finish[CHOICES_KNOWN];
     bool is_seen[CHOICES_KNOWN];
@@ -61,13 +66,14 @@ static void close_event(struct out *o)
 
 static void add_part_event(struct out *o, const struct chat_part *p, int choice)
 {
+    size_t before = o->t.len;
     TEXT_ADD(&o->t, "data: {\"candidates\":[{\"content\":{\"parts\":[");
     if (gemini_add_answer_part(&o->t, p, 0)) {
         text_addf(&o->t, "],\"role\":\"model\"},\"index\":%d}]", choice);
         close_event(o);
         o->flags |= STREAM_CONTENT;
     } else {
-        o->t.len = 0; /* a client of this dialect cannot be told */
+        o->t.len = before; /* a client of this dialect cannot be told */
     }
 }
 
@@ -79,6 +85,7 @@ static enum err start(struct out *o, const struct chat_chunk *chunk)
     }
     o->m->is_started = true;
     o->m->sources = text_growing(o->e->arena);
+    o->m->thought = text_growing(o->e->arena);
     enum err e = keep(o, chunk->model.len ? chunk->model : o->e->outcome->model, &o->m->model);
     return e ? e : keep(o, is_start && chunk->id.len ? chunk->id : SLICE("response-0"), &o->m->id);
 }
@@ -118,6 +125,7 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (!c) {
         return E_LIMIT;
     }
+    c->is_custom = c->is_custom || chunk->is_custom;
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
         text_add(&c->arguments, chunk->text);
         return c->arguments.is_full ? E_NOMEM : OK;
@@ -162,6 +170,7 @@ static enum err add_calls(struct out *o, int choice)
                                        .id = c->id,
                                        .name = c->name,
                                        .text = text_slice(&c->arguments),
+                                       .is_custom = c->is_custom,
                                        .signature = c->signature,
                                        .provider = c->provider};
         if (c->choice != choice) {
@@ -225,23 +234,56 @@ static enum err take_text(struct out *o, const struct chat_chunk *chunk)
     return o->e->text->is_full ? E_NOMEM : OK;
 }
 
-/* A text and what proves it come one after the other: the proof ends what was said before it. */
-static void take_thinking(struct out *o, const struct chat_chunk *chunk)
+static void send_thought(struct out *o, struct slice signature)
 {
+    struct memory *m = o->m;
+    const struct chat_part part = {.kind = CHAT_THINKING,
+                                   .text = text_slice(&m->thought),
+                                   .signature = signature,
+                                   .provider = m->thought_provider};
+    if (m->thought.len) {
+        add_part_event(o, &part, m->thought_choice);
+        m->thought.len = 0;
+    }
+}
+
+/* A text and what proves it come one after the other: the proof ends what was said before it. */
+static enum err take_thinking(struct out *o, const struct chat_chunk *chunk)
+{
+    struct memory *m = o->m;
     const struct chat_part part = {.kind = CHAT_THINKING,
                                    .text = chunk->text,
                                    .signature = chunk->signature,
                                    .data = chunk->data,
                                    .provider = chunk->provider};
-    add_part_event(o, &part, chunk->choice);
+    bool is_proof = chunk->signature.len && !chunk->text.len && !chunk->data.len &&
+                    !slice_eq(chunk->provider, GEMINI_NAME); /* its own never change their part */
+    if (is_proof && m->thought.len && m->thought_choice == chunk->choice) {
+        send_thought(o, chunk->signature);
+        return OK;
+    }
+    send_thought(o, SLICE_NONE);
+    if (!chunk->text.len || chunk->signature.len || chunk->data.len) {
+        add_part_event(o, &part, chunk->choice);
+        return OK;
+    }
+    m->thought_choice = chunk->choice;
+    text_add(&m->thought, chunk->text);
+    enum err e = slice_eq(m->thought_provider, chunk->provider)
+                     ? OK
+                     : keep(o, chunk->provider, &m->thought_provider);
+    return m->thought.is_full ? E_NOMEM : e;
 }
 
 static enum err take(struct out *o, const struct chat_chunk *chunk)
 {
+    if (chunk->kind != CHAT_CHUNK_THINKING) {
+        send_thought(o, SLICE_NONE);
+    }
     switch (chunk->kind) {
     case CHAT_CHUNK_TEXT:
     case CHAT_CHUNK_REFUSAL: return take_text(o, chunk);
-    case CHAT_CHUNK_THINKING: take_thinking(o, chunk); break;
+    case CHAT_CHUNK_THINKING: return take_thinking(o, chunk);
     case CHAT_CHUNK_TOOL_START:
     case CHAT_CHUNK_TOOL_ARGUMENTS: return take_call(o, chunk);
     case CHAT_CHUNK_CITATION: return take_citation(o, chunk);

@@ -355,6 +355,16 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     return err || !s->is_ending || has_blank_line(e->raw) ? err : pass(s, SLICE("\n\n"), 0);
 }
 
+/* Only the decoder remembers whether earlier events called tools (Gemini and Ollama have no word
+ * for it) or whether the call was the answer. */
+static void note_finish(struct outcome *out, enum chat_finish finish)
+{
+    bool is_whole = out->finish == CHAT_FINISH_STOP || out->finish == CHAT_FINISH_TOOL_CALLS;
+    if (is_whole && (finish == CHAT_FINISH_STOP || finish == CHAT_FINISH_TOOL_CALLS)) {
+        out->finish = finish;
+    }
+}
+
 static enum err on_chunk(void *ctx, const struct chat_chunk *given)
 {
     struct dialect_stream *s = ctx;
@@ -363,6 +373,9 @@ static enum err on_chunk(void *ctx, const struct chat_chunk *given)
     if (named.kind == CHAT_CHUNK_START) { /* where the provider does not say */
         named.id = named.id.len ? named.id : s->o.id;
         named.model = named.model.len || s->outcome->model.len ? named.model : s->o.model;
+    }
+    if (chunk->kind == CHAT_CHUNK_FINISH && chunk->choice == 0) {
+        note_finish(s->outcome, chunk->finish);
     }
     if (chunk->kind == CHAT_CHUNK_END) {
         s->is_over = true;

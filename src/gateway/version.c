@@ -86,3 +86,13 @@ void versions_deinit(struct worker_versions *v, struct conf_publisher *p)
     }
     v->count = 0;
 }
+
+/* Only the current one can be left: none is published before all have seen the one before it. */
+void conf_publisher_deinit(struct conf_publisher *p)
+{
+    assert(atomic_load(&p->alive) <= 1);
+    if (atomic_load(&p->alive)) {
+        gateway_conf_free(atomic_load(&p->current));
+    }
+    *p = (struct conf_publisher){.worker_count = 0};
+}

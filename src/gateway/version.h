@@ -46,5 +46,8 @@ void versions_release(struct worker_versions *v, struct conf_publisher *p,
                       struct gateway_conf *conf);
 /* At the end of a worker: leaves every version. */
 void versions_deinit(struct worker_versions *v, struct conf_publisher *p);
+/* After the last worker's versions_deinit(): frees the version that not every worker took up, when
+ * the start failed before or the end came first. */
+void conf_publisher_deinit(struct conf_publisher *p);
 
 #endif

@@ -1,59 +1,17 @@
 // Every recorded exchange of a provider, replayed by the simulator and fetched through the gateway in the same dialect.
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import { fixtures, scope, startWorld } from "../support/harness.mjs";
-
-/** {name, request, status, body: the recorded bytes or undefined, isStream} */
-const otherDialects = new Set(["anthropic", "bedrock", "gemini", "openai-responses"]);
-function recordings(providers = readdirSync(fixtures).filter((d) => !otherDialects.has(d) && statSync(path.join(fixtures, d)).isDirectory())) {
-    const found = [];
-    for (const provider of providers) {
-        const files = readdirSync(path.join(fixtures, provider));
-        for (const file of files) {
-            const name = `${provider}/${file.replace(/(\.body)?\.(json|sse)$/, "")}`;
-            const beside = files.includes(`${path.basename(name)}.json`);
-            if (file.endsWith(".sse") && !beside) {
-                found.push({ name, isStream: true, status: 200 });
-            } else if (file.endsWith(".body.json")) {
-                // A stream of the same name hides the body from the simulator; it is replayed as a scripted body.
-                found.push({ name: `${name}.body`, isStream: false, status: 200, body: readFileSync(path.join(fixtures, provider, file), "utf8") });
-            } else if (file.endsWith(".json")) {
-                const { request, response } = JSON.parse(readFileSync(path.join(fixtures, provider, file), "utf8"));
-                found.push({ name, request, status: response.status, isStream: response.body_file?.endsWith(".sse") ?? false });
-            }
-        }
-    }
-    return found;
-}
+import { eventsOf, expectedOfAnthropic, expectedOfGemini, expectedUsage, jsonOf, recordings } from "../support/recordings.mjs";
 
 const wherefrom = (r) => {
     if (r.name.startsWith("anthropic/")) return r.name.includes("count-tokens") ? "/v1/messages/count_tokens" : "/v1/messages";
     if (r.name.startsWith("openai-embeddings")) return "/v1/embeddings";
     return r.name.startsWith("openai-completions") ? "/v1/completions" : "/v1/chat/completions";
 };
-
-const eventsOf = (text) => text.split(/(?<=\r?\n\r?\n)/).filter((e) => e.trim() !== "");
-const dataOf = (event) => event.split(/\r?\n/).filter((l) => l.startsWith("data:")).map((l) => l.slice(5).trim()).join("\n");
-const jsonOf = (event) => (dataOf(event).startsWith("{") ? JSON.parse(dataOf(event)) : undefined);
-
-/** What a provider reports, in the columns of the usage row. */
-function expectedUsage(usage) {
-    let completion = usage.completion_tokens ?? 0;
-    const reasoning = usage.completion_tokens_details?.reasoning_tokens ?? 0;
-    const prompt = usage.prompt_tokens ?? usage.total_tokens - completion;
-    if (reasoning > completion || (reasoning > 0 && prompt + completion + reasoning === usage.total_tokens)) completion += reasoning;
-    return {
-        prompt_tokens: prompt,
-        completion_tokens: completion,
-        total_tokens: Math.max(usage.total_tokens ?? 0, prompt + completion),
-        cache_read_tokens: usage.prompt_tokens_details?.cached_tokens ?? usage.prompt_cache_hit_tokens ?? 0,
-        reasoning_tokens: reasoning,
-        estimated: 0,
-    };
-}
 
 /** What remains of a stream when the client did not ask for usage, event by event; asserts that nothing else went. */
 function assertOnlyUsageIsMissing(got, recorded) {
@@ -151,24 +109,6 @@ describe("recorded answers pass byte for byte, and exactly the usage they report
     }
 });
 
-/** What an Anthropic answer reports, in the columns of the usage row; of a stream the later words count. */
-function expectedOfAnthropic(usages) {
-    const u = {};
-    for (const usage of usages) for (const [name, value] of Object.entries(usage)) if (value !== null && value !== undefined) u[name] = value;
-    const written = u.cache_creation_input_tokens ?? 0;
-    const hour = u.cache_creation?.ephemeral_1h_input_tokens ?? 0;
-    const prompt = (u.input_tokens ?? 0) + (u.cache_read_input_tokens ?? 0) + written;
-    return {
-        prompt_tokens: prompt,
-        completion_tokens: u.output_tokens,
-        total_tokens: prompt + u.output_tokens,
-        cache_read_tokens: u.cache_read_input_tokens ?? 0,
-        cache_write_5m_tokens: written - hour,
-        cache_write_1h_tokens: hour,
-        estimated: 0,
-    };
-}
-
 describe("recorded answers of Anthropic pass byte for byte, and exactly the usage they report is booked", () => {
     const world = scope();
     const model = "claude-haiku-4-5";
@@ -222,22 +162,6 @@ describe("recorded answers of Anthropic pass byte for byte, and exactly the usag
         });
     }
 });
-
-/** What Gemini's answers report, in the columns of the usage row; of a stream the later words count. */
-function expectedOfGemini(usages) {
-    const u = Object.assign({}, ...usages);
-    const prompt = (u.promptTokenCount ?? 0) + (u.toolUsePromptTokenCount ?? 0);
-    const thoughts = u.thoughtsTokenCount ?? 0;
-    const completion = (u.candidatesTokenCount ?? 0) + thoughts;
-    return {
-        prompt_tokens: prompt,
-        completion_tokens: completion,
-        total_tokens: Math.max(u.totalTokenCount ?? 0, prompt + completion),
-        cache_read_tokens: u.cachedContentTokenCount ?? 0,
-        reasoning_tokens: thoughts,
-        estimated: 0,
-    };
-}
 
 describe("recorded answers of Gemini pass byte for byte, and exactly the usage they report is booked", () => {
     const world = scope();

@@ -1,6 +1,6 @@
 // The client dialects, each spoken by its official package (the gateway's own by fetch), behind one neutral form.
 //
-// say(messages, options) asks and returns {text, thoughts, calls: [{id, name, input}], finish, usage: {prompt, completion},
+// say(messages, options) asks and returns {text, refusal where the dialect has one, thoughts, calls: [{id, name, input}], finish, usage: {prompt, completion},
 // turn, headers, id, data}; turn is the assistant's message as the dialect sends it back. Messages are made by user(),
 // image() and results(). options: model, stream, tools [{name, description, schema}], choice, schema, thinking, more
 // (members of the dialect), headers, signal, onText(text so far).
@@ -15,6 +15,14 @@ export const Anthropic = require("@anthropic-ai/sdk");
 export const { GoogleGenAI, ApiError } = require("@google/genai");
 
 const user = (content) => ({ role: "user", content });
+/** A call's arguments; a text that is no JSON as the dialects carry it that have values there. */
+export function argumentsOf(text) {
+    try {
+        return JSON.parse(text);
+    } catch {
+        return { _raw: text };
+    }
+}
 
 export function openaiClient(gateway, key, more = {}) {
     const client = new OpenAI({ apiKey: key, baseURL: gateway.base, maxRetries: 0, ...more });
@@ -29,8 +37,11 @@ export function openaiClient(gateway, key, more = {}) {
     });
     const neutral = (message, finish, usage) => ({
         text: message.content ?? "",
+        refusal: message.refusal ?? "",
         thoughts: message.reasoning_content ?? "",
-        calls: (message.tool_calls ?? []).map((c) => ({ id: c.id, name: c.function.name, input: JSON.parse(c.function.arguments) })),
+        calls: (message.tool_calls ?? []).map((c) =>
+            c.custom ? { id: c.id, name: c.custom.name, input: { input: c.custom.input } } : { id: c.id, name: c.function.name, input: argumentsOf(c.function.arguments) },
+        ),
         finish: { stop: "end", length: "length", tool_calls: "tools", content_filter: "filter" }[finish],
         usage: usage && {
             prompt: usage.prompt_tokens,
@@ -71,9 +82,17 @@ function addDelta(message, delta) {
         if (name === "role" || value === null) continue;
         if (name === "tool_calls") {
             message.tool_calls ??= [];
-            for (const { index, function: f, ...more } of value) {
-                const at = (message.tool_calls[index] ??= { type: "function", function: { name: "", arguments: "" } });
+            for (const { index, function: f, custom, ...more } of value) {
+                const isCustom = custom || message.tool_calls[index]?.custom;
+                const at = (message.tool_calls[index] ??= isCustom
+                    ? { type: "custom", custom: { name: "", input: "" } }
+                    : { type: "function", function: { name: "", arguments: "" } });
                 Object.assign(at, more); // id, and what the package does not know
+                if (isCustom) {
+                    at.custom.name += custom?.name ?? "";
+                    at.custom.input += custom?.input ?? "";
+                    continue;
+                }
                 at.function.name += f?.name ?? "";
                 at.function.arguments += f?.arguments ?? "";
             }
@@ -214,9 +233,11 @@ export function responsesClient(gateway, key, more = {}) {
         ...o.more,
     });
     const neutral = (r) => {
-        const calls = r.output.filter((i) => i.type === "function_call").map((c) => ({ id: c.call_id, name: c.name, input: JSON.parse(c.arguments) }));
+        const callOf = (c) => ({ id: c.call_id, name: c.name, input: c.type === "custom_tool_call" ? { input: c.input } : argumentsOf(c.arguments) });
+        const calls = r.output.filter((i) => i.type === "function_call" || i.type === "custom_tool_call").map(callOf);
         return {
             text: r.output.filter((i) => i.type === "message").flatMap((i) => i.content).map((c) => c.text ?? "").join(""),
+            refusal: r.output.filter((i) => i.type === "message").flatMap((i) => i.content).map((c) => c.refusal ?? "").join(""),
             thoughts: r.output.filter((i) => i.type === "reasoning").flatMap((i) => [...(i.summary ?? []), ...(i.content ?? [])]).map((c) => c.text).join(""),
             calls,
             finish: r.status === "incomplete" ? { max_output_tokens: "length", content_filter: "filter" }[r.incomplete_details?.reason] : calls.length > 0 ? "tools" : "end",

@@ -66,20 +66,6 @@ static void check_form(struct arena *a, struct slice events)
 /* --- recordings --------------------------------------------------------------------------------
  */
 
-static void check_cuts(const struct dialect *from, const struct dialect *to, struct slice in,
-                       struct slice out)
-{
-    for (size_t step = 1; step < 400; step += 97) {
-        struct arena b;
-        struct run k;
-        arena_init(&b, NULL, (size_t)256 << 20);
-        run_stream(&b, from, to, in, 0, step, &k);
-        assert_int_equal(k.end, OK);
-        assert_true(slice_eq(text_slice(&k.bytes), out));
-        arena_deinit(&b);
-    }
-}
-
 /* There and back again, and there once more. */
 static void round_trip(struct arena *a, const char *name, const struct dialect *from,
                        const struct dialect *to, struct slice in)
@@ -91,7 +77,6 @@ static void round_trip(struct arena *a, const char *name, const struct dialect *
     }
     assert_int_equal(there.terminals, 1);
     assert_int_equal(there.after_terminal, 0);
-    check_cuts(from, to, in, text_slice(&there.bytes));
     const struct chat_response *source = dialect_stream_answer(there.stream);
     assert_non_null(source);
     assert_true(slice_eq(dialect_stream_text(there.stream), run_text(a, source, CHAT_TEXT)) ||

@@ -324,7 +324,7 @@ static void trap_15_bedrocks_texts_begin_unsaid_and_its_usage_is_last(void **sta
 {
     (void)state;
     assert_int_equal(fixture_each_in(TEST_DATA_DIR "/bedrock", ".eventstream.bin", bedrock_stream),
-                     5);
+                     6);
 }
 
 /* A backend that tells a call in one piece. */

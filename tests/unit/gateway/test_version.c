@@ -67,12 +67,34 @@ static void the_publisher_waits_for_every_worker(void **state)
     assert_int_equal(atomic_load(&p.alive), 0);
 }
 
+/* A start that fails has a version and no workers, or workers that never turned. */
+static void a_version_that_not_all_took_up_goes_at_the_end(void **state)
+{
+    (void)state;
+    for (size_t seen = 0; seen <= 2; seen++) {
+        struct conf_publisher p;
+        struct worker_versions workers[2] = {0};
+        conf_publisher_init(&p, 2);
+        assert_int_equal(conf_publish(&p, new_conf()), OK);
+        for (size_t i = 0; i < seen; i++) {
+            versions_turn(&workers[i], &p);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            versions_deinit(&workers[i], &p);
+        }
+        assert_int_equal(atomic_load(&p.alive), seen < 2);
+        conf_publisher_deinit(&p);
+        assert_int_equal(atomic_load(&p.alive), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exchange_keeps_its_version),
         cmocka_unit_test(an_unused_version_goes_at_once),
         cmocka_unit_test(the_publisher_waits_for_every_worker),
+        cmocka_unit_test(a_version_that_not_all_took_up_goes_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
