@@ -20,6 +20,7 @@ build/profile/trained:
 	@cmake --build build/profile -j$(JOBS) --target llm-gateway provider-sim bench_load
 	@rm -rf build/profile/counts
 	@python3 bench/train.py || echo "train: goes on without a profile" >&2
+	@[ ! -e build/release/Makefile ] || cmake --build build/release --target clean
 	@touch $@
 train: ## measure again which way the branches go (after large changes), then build
 	@rm -f build/profile/trained
@@ -33,7 +34,7 @@ deps: ## install what building, running and testing need (asks on a terminal)
 	@tools/deps.sh run test
 deps-%:
 	@tools/deps.sh $*
-agents: deps-agents ## install the coding agents that behaviour tests drive (npm, some 700 MB below build/)
+agents: deps-agents ## install the coding agents that behaviour tests drive (npm, some 800 MB below build/)
 
 run: all ## build and start on 127.0.0.1:8000; without a provider the simulator plays one
 	@tools/run.sh

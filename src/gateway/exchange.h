@@ -81,8 +81,7 @@ struct exchange {
 
     /* auth */
     struct auth_who who;
-    bool is_known;
-    bool is_offloaded; /* an offload thread reads the body: the memory must stay */
+    bool is_known, is_offloaded; /* an offload thread reads the body: the memory must stay */
 
     /* parse */
     struct chat_ask ask;
@@ -136,9 +135,8 @@ struct exchange {
     int64_t upstream_ns;    /* spent waiting for providers */
     int64_t abandoned_nusd; /* attempts fully sent and then given up */
     int64_t abandoned_tokens;
-    /* of what was sent */
-    bool adds_usage; /* as in struct body_parts */
-    struct slice dropped;
+    bool adds_usage;      /* of what was sent, as in struct body_parts */
+    struct slice dropped; /* the same */
 
     /* answer */
     int answer_status;

@@ -14,7 +14,7 @@ enum {
 };
 static const int64_t RETRY_MIN_NS = 100 * NS_PER_MS;
 static const int64_t RETRY_MAX_NS = 5 * NS_PER_S;
-static const int64_t COOL_NS = 10 * NS_PER_S;
+static const int64_t COOL_NS = 300 * NS_PER_MS;
 
 void record_crash(const struct ledger_conf *conf, struct usage_record *r)
 {

@@ -1,5 +1,5 @@
 // The real Gemini CLI, headless: it is told to write a file, calls its tool, reports, and each call it made is a row. It
-// needs the package (some 100 MB): tools/gemini_cli.sh installs the pinned version, nothing else does.
+// needs the package (some 100 MB): tools/agents.sh installs the pinned version, nothing else does.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { eventually, root, startWorld, tempDir } from "../support/harness.mjs";
 
 const cli = process.env.GEMINI_CLI_BIN ?? path.join(root, "build/gemini-cli/node_modules/.bin/gemini");
-const skip = !existsSync(cli) && "the Gemini CLI is not installed here: tools/gemini_cli.sh";
+const skip = !existsSync(cli) && "the Gemini CLI is not installed here: tools/agents.sh gemini-cli";
 const LONGEST_MS = 120000;
 
 /** Runs it in a directory and a home of its own, with nothing but the gateway to talk to. */
