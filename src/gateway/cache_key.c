@@ -45,7 +45,11 @@ static struct slice cache_operation(const struct exchange *x, struct arena *a)
     static const char *const operations[CHAT_OPERATIONS] = {"chat", "completion", "embedding",
                                                             "moderation", "count_tokens"};
     const struct dialect *d = x->client->forward ? x->client : told_in(x);
-    return arena_printf(a, "%s %s", d->name, operations[x->route->op]);
+    struct text t = text_growing(a);
+    text_add(&t, slice_str(d->name));
+    text_add_char(&t, ' ');
+    text_add(&t, slice_str(operations[x->route->op]));
+    return t.is_full ? SLICE_NONE : text_slice(&t);
 }
 
 /* All that the fingerprint depends on. No part but the last can hold a line feed. */
