@@ -46,9 +46,9 @@ void arena_init(struct arena *a, struct arena_pool *pool, size_t max_bytes)
     *a = (struct arena){.pool = pool, .max_bytes = max_bytes};
 }
 
-static const size_t class_bytes[ARENA_CLASSES] = {ARENA_BLOCK_BYTES,     2 * ARENA_BLOCK_BYTES,
-                                                  ARENA_REQUEST_BYTES,   4 * ARENA_BLOCK_BYTES,
-                                                  8 * ARENA_BLOCK_BYTES, 16 * ARENA_BLOCK_BYTES};
+_Static_assert(ARENA_BLOCK_BYTES == 2048, "the smallest class");
+static const size_t class_bytes[ARENA_CLASSES] = {2048, 4096,  ARENA_REQUEST_BYTES,
+                                                  8192, 16384, 32768};
 
 /* The class whose blocks hold size bytes; ARENA_CLASSES: none does. */
 static inline unsigned class_of(size_t size)

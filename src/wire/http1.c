@@ -546,7 +546,28 @@ static enum scan end_line(struct http1_parser *p, char byte)
     return SCAN_MORE;
 }
 
-/* Bytes of a line up to its CR or the end of the input. */
+/* Where the first CR or LF stands, or s.len. */
+static inline size_t line_end(struct slice s)
+{
+    size_t i = 0;
+#if defined(__SSE2__)
+    const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+    for (; s.len - i >= 16; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, cr), _mm_cmpeq_epi8(x, lf));
+        unsigned mask = (unsigned)_mm_movemask_epi8(stop);
+        if (mask) {
+            return i + (unsigned)__builtin_ctz(mask);
+        }
+    }
+#endif
+    while (i < s.len && s.ptr[i] != '\r' && s.ptr[i] != '\n') {
+        i++;
+    }
+    return i;
+}
+
+/* Bytes of a line up to its CR, through an LF that stands before it, or to the end of the input. */
 static enum scan in_line(struct http1_parser *p, struct slice bytes)
 {
     if (bytes.len == 0) {
@@ -563,8 +584,7 @@ static enum scan in_line(struct http1_parser *p, struct slice bytes)
     }
     size_t room = HTTP1_TARGET_MAX_BYTES - size_min(p->line_bytes, HTTP1_TARGET_MAX_BYTES);
     bool is_too_long = p->line_count == 0 && bytes.len > room;
-    struct slice counted = is_too_long ? slice_head(bytes, room) : bytes;
-    if (counted.len && memchr(counted.ptr, '\n', counted.len)) {
+    if (!is_too_long && bytes.ptr[bytes.len - 1] == '\n') {
         return scan_fail(p, HTTP1_BAD_SYNTAX, "bare LF in the head");
     }
     if (is_too_long) {
@@ -589,7 +609,8 @@ static enum scan scan_head(struct http1_parser *p, struct slice in, size_t *out_
             continue;
         }
         struct slice rest = slice_from(in, at);
-        struct slice bytes = slice_head(rest, slice_find(rest, '\r'));
+        size_t end = line_end(rest);
+        struct slice bytes = slice_head(rest, end + (end < rest.len && rest.ptr[end] == '\n'));
         if (in_line(p, bytes) == SCAN_FAILED) {
             return SCAN_FAILED;
         }
