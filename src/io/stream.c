@@ -150,8 +150,9 @@ static ssize_t send_parts(int fd, const struct iovec *parts, int n)
 static ssize_t send_joined(int fd, const struct iovec *parts, int n)
 {
     ROOM char joined[JOINED_MAX_BYTES];
-    size_t len = 0;
-    for (int i = 0; i < n; i++) {
+    size_t len = parts[0].iov_len;
+    memcpy(joined, parts[0].iov_base, len);
+    for (int i = 1; i < n; i++) {
         memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
         len += parts[i].iov_len;
     }
