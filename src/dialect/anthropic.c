@@ -1,5 +1,7 @@
 #include "dialect/anthropic.h"
 
+#include "dialect/read.h"
+
 static struct slice path(struct arena *a, enum chat_operation op, struct slice model,
                          bool is_stream)
 {
@@ -58,7 +60,7 @@ static const struct dialect_header headers[] = {
 static const struct dialect_events events = {
     .look = anthropic_look,
     .read_usage = anthropic_read_usage,
-    .read_error = anthropic_read_error,
+    .read_error = read_error_message,
     .decode = anthropic_decode_event,
     .decoder_bytes = ANTHROPIC_DECODER_BYTES,
     .done = SLICE_INIT("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),

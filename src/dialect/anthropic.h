@@ -104,7 +104,6 @@ void anthropic_add_signature(struct text *t, struct slice signature, struct slic
 /* anthropic_look.c */
 enum err anthropic_look(struct slice name, struct slice data, struct event_look *out);
 void anthropic_read_usage(struct slice object, struct usage *usage);
-struct slice anthropic_read_error(struct arena *a, struct slice error);
 enum err anthropic_observe(struct arena *a, enum chat_operation op, struct slice body,
                            struct outcome *out);
 enum err anthropic_read_count(struct slice body, int64_t *out_input_tokens);

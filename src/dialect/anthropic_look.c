@@ -273,18 +273,6 @@ HOT enum err anthropic_look(struct slice name, struct slice data, struct event_l
     return OK;
 }
 
-struct slice anthropic_read_error(struct arena *a, struct slice error)
-{
-    static const struct span_name name = {SLICE_INIT("message"), false};
-    struct span found = {.kind = SPAN_STRING, .value = error};
-    struct span_object o;
-    bool is_string = error.len >= 2 && error.ptr[0] == '"';
-    if (!is_string && (spans_scan(error, &name, 1, &found, &o) || found.kind != SPAN_STRING)) {
-        return arena_dup(a, error);
-    }
-    return read_text(a, &found);
-}
-
 enum err anthropic_read_count(struct slice body, int64_t *out_input_tokens)
 {
     struct span at[L_MEMBERS];
@@ -317,7 +305,7 @@ enum err anthropic_observe(struct arena *a, enum chat_operation op, struct slice
     out->finish = anthropic_finish(plain(&at[L_STOP_REASON]));
     out->is_error = slice_eq(plain(&at[L_TYPE]), SLICE("error")) || read_is_given(&at[L_ERROR]);
     if (out->is_error) {
-        out->error = anthropic_read_error(a, at[L_ERROR].value.len ? at[L_ERROR].value : text);
+        out->error = read_error_message(a, at[L_ERROR].value.len ? at[L_ERROR].value : text);
     }
     out->is_empty = at[L_CONTENT].kind != SPAN_ARRAY; /* [] is an answer: a refusal, a warm cache */
     if (!out->is_empty && (wants_detail || !out->has_usage)) {

@@ -1,6 +1,7 @@
 #include "dialect/gemini.h"
 
 #include "core/check.h"
+#include "dialect/read.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -236,7 +237,7 @@ static void render_count(int64_t input_tokens, struct text *out_body)
 static const struct dialect_events events = {
     .look = gemini_look,
     .read_usage = gemini_read_usage,
-    .read_error = gemini_read_error,
+    .read_error = read_error_message,
     .decode = gemini_decode_event,
     .decode_end = gemini_decode_end,
     .decoder_bytes = GEMINI_DECODER_BYTES,

@@ -117,7 +117,6 @@ MUST_USE enum err base64_read(struct arena *a, struct slice text, struct slice *
 /* gemini_look.c */
 enum err gemini_look(struct slice name, struct slice data, struct event_look *out);
 void gemini_read_usage(struct slice object, struct usage *u);
-struct slice gemini_read_error(struct arena *a, struct slice error);
 enum err gemini_observe(struct arena *a, enum chat_operation op, struct slice body,
                         struct outcome *out);
 enum err gemini_read_count(struct slice body, int64_t *out_input_tokens);

@@ -332,18 +332,6 @@ HOT enum err gemini_look(struct slice name, struct slice data, struct event_look
     return e;
 }
 
-struct slice gemini_read_error(struct arena *a, struct slice error)
-{
-    static const struct span_name name = {SLICE_INIT("message"), false};
-    struct span found = {.kind = SPAN_STRING, .value = error};
-    struct span_object o;
-    bool is_string = error.len >= 2 && error.ptr[0] == '"';
-    if (!is_string && (spans_scan(error, &name, 1, &found, &o) || found.kind != SPAN_STRING)) {
-        return arena_dup(a, error);
-    }
-    return read_text(a, &found);
-}
-
 enum err gemini_read_count(struct slice body, int64_t *out_input_tokens)
 {
     struct span at[L_MEMBERS];
@@ -382,7 +370,7 @@ enum err gemini_observe(struct arena *a, enum chat_operation op, struct slice bo
     }
     out->is_error = look.is_error;
     if (look.is_error) {
-        out->error = gemini_read_error(a, look.error);
+        out->error = read_error_message(a, look.error);
     }
     out->output_bytes = look.output_bytes;
     out->has_content = look.output_bytes > 0;

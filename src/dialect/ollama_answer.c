@@ -199,18 +199,7 @@ const struct dialect_embedding ollama_embedding = {
 /* A text, or, where something in between answered, an object with a message. */
 struct slice ollama_read_error(struct arena *a, struct slice error)
 {
-    static const struct span_name wanted[] = {{SLICE_INIT("message"), false}};
-    struct span message = {.value = slice_trim(error)};
-    struct span_object o;
-    bool is_text = message.value.len && message.value.ptr[0] == '"';
-    message.kind = is_text ? SPAN_STRING : SPAN_ABSENT;
-    if (!is_text && message.value.len &&
-        spans_scan(message.value, wanted, ARRAY_LEN(wanted), &message, &o)) {
-        message.kind = SPAN_ABSENT;
-    }
-    struct slice text =
-        message.kind == SPAN_STRING ? read_text(a, &message) : arena_dup(a, slice_trim(error));
-    return read_shortened(text, FAULT_MESSAGE_MAX_BYTES);
+    return read_shortened(read_error_message(a, slice_trim(error)), FAULT_MESSAGE_MAX_BYTES);
 }
 
 static enum blame blame_of(int status)

@@ -17,6 +17,18 @@ struct slice read_text(struct arena *a, const struct span *s)
     return out ? slice_of(out, span_unescape(s->value, out)) : SLICE_NONE;
 }
 
+struct slice read_error_message(struct arena *a, struct slice error)
+{
+    static const struct span_name name = {SLICE_INIT("message"), false};
+    struct span found = {.kind = SPAN_STRING, .value = error};
+    struct span_object o;
+    bool is_string = error.len >= 2 && error.ptr[0] == '"';
+    if (!is_string && (spans_scan(error, &name, 1, &found, &o) || found.kind != SPAN_STRING)) {
+        return arena_dup(a, error);
+    }
+    return read_text(a, &found);
+}
+
 int64_t read_tokens(const struct span *s)
 {
     int64_t value = 0;

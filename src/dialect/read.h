@@ -18,6 +18,8 @@ static inline struct slice read_key(const struct span *m)
 
 /* A string, unescaped into the arena when it must be; ptr NULL on no memory. */
 struct slice read_text(struct arena *a, const struct span *s);
+/* The message of an error that is an object with one, or a string; anything else as it stands. */
+struct slice read_error_message(struct arena *a, struct slice error);
 /* A count of tokens: 0 when it is none; no more than sums of them can hold. */
 int64_t read_tokens(const struct span *s);
 /* Whether a number is zero, however spelled. */
