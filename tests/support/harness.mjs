@@ -35,6 +35,7 @@ export async function eventually(probe, what = "the condition", timeoutMs = WAIT
         try {
             const value = await probe();
             if (value) return value;
+            last = undefined;
         } catch (error) {
             last = error;
         }
@@ -193,11 +194,10 @@ function unpackRequest(record) {
  */
 export async function startGateway(t, options = {}) {
     const dataDir = options.dataDir ?? tempDir(t);
-    const port = options.port ?? (await freePort());
     const env = {
         PATH: process.env.PATH,
         HOST: "127.0.0.1",
-        PORT: String(port),
+        PORT: String(options.port ?? 0),
         WORKERS: String(options.workers ?? 1),
         DATA_DIR: dataDir,
         ADMIN_API_KEY: adminKey,
@@ -215,6 +215,11 @@ export async function startGateway(t, options = {}) {
     }
     // The working directory is the data directory's, so that no .env of the checkout is read.
     const child = new Child(t, "llm-gateway", gatewayBinary, args, { env, cwd: dataDir });
+    // Its own word for where it listens: a port chosen here could be another test's gateway, which would answer.
+    const said = /"llm-gateway listens on \S+?:(\d+) /;
+    await ready(child, () => said.test(child.output));
+    const port = Number(child.output.match(said)[1]);
+    env.PORT = String(port);
     const origin = `http://127.0.0.1:${port}`;
     await ready(child, async () => (await fetch(`${origin}/health`)).status === 200);
     return gatewayHandle(t, { child, port, origin, dataDir, env, options });
