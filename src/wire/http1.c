@@ -1,6 +1,7 @@
 #include "wire/http1.h"
 
 #include "core/check.h"
+#include "wire/http1_head.h"
 
 #include <assert.h>
 
@@ -9,9 +10,9 @@
 #endif
 
 /* The head is first collected, one contiguous copy in the arena, while its lines are checked for
- * their ends; complete, it goes through llhttp in one call. So no slice ever moves, and the result
- * cannot depend on how the bytes were cut. Sized bodies are counted here; chunked ones go through
- * llhttp. */
+ * their ends; complete, it is read line by line. So no slice ever moves, and the result cannot
+ * depend on how the bytes were cut. A head that is out of the ordinary goes through llhttp as well,
+ * and so do chunked bodies (docs/decisions/010); sized bodies are counted here. */
 enum phase {
     PHASE_HEAD = 0,
     PHASE_SIZED,
@@ -37,114 +38,11 @@ static enum http1_event fail(struct http1_parser *p, enum http1_fault fault, con
     return HTTP1_ERROR;
 }
 
-/* ---- llhttp's callbacks: they only note spans ---- */
+/* ---- llhttp's callbacks ---- */
 
 static struct http1_parser *parser_of(llhttp_t *llhttp)
 {
     return CONTAINER_OF(llhttp, struct http1_parser, llhttp);
-}
-
-static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
-{
-    struct http1_parser *p = parser_of(llhttp);
-    if (p->phase == PHASE_HEAD) {
-        p->name = slice_of(p->name.len ? p->name.ptr : at, p->name.len + len);
-    }
-    return 0;
-}
-
-static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
-{
-    struct http1_parser *p = parser_of(llhttp);
-    if (p->phase == PHASE_HEAD) {
-        p->value = slice_of(p->value.len ? p->value.ptr : at, p->value.len + len);
-    }
-    return 0;
-}
-
-/* Lower-case text of each field; FIELD_OTHER has none. */
-static const char *const field_texts[] = {
-    "",
-#define FIELD(id, text) (text),
-#include "wire/fields.def"
-#undef FIELD
-};
-
-enum { FIELD_LENGTHS = 32 };
-_Static_assert(ARRAY_LEN(field_texts) == FIELD_COUNT && (int)FIELD_COUNT <= (int)FIELD_LENGTHS,
-               "a row a field, two blocks of lengths");
-
-static const uint8_t field_lengths[FIELD_LENGTHS] __attribute__((aligned(16))) = {
-    0,
-#define FIELD(id, text) sizeof(text) - 1,
-#include "wire/fields.def"
-#undef FIELD
-};
-
-/* Bit i: field i has a name of that length. */
-static inline uint32_t fields_of_length(size_t len)
-{
-    uint32_t found = 0;
-#if defined(__SSE2__)
-    const __m128i *lengths = (const __m128i *)(const void *)field_lengths;
-    __m128i wanted = _mm_set1_epi8((char)(len < UINT8_MAX ? len : UINT8_MAX));
-    found = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(lengths), wanted)) |
-            (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(lengths + 1), wanted)) << 16;
-#else
-    for (unsigned i = 0; i < FIELD_COUNT; i++) {
-        found |= field_lengths[i] == len ? UINT32_C(1) << i : 0;
-    }
-#endif
-    return found & ~UINT32_C(1);
-}
-
-/* Of token characters (RFC 9110 section 5.6.2), which llhttp has checked, only letters and '_'
- * change with bit 5. */
-static inline bool same_token(const char *name, const char *lower, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if ((name[i] | 0x20) != lower[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum http_field field_of(struct slice name)
-{
-    if (name.len == 0) {
-        return FIELD_OTHER;
-    }
-    for (uint32_t left = fields_of_length(name.len); left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctz(left);
-        if (same_token(name.ptr, field_texts[i], name.len)) {
-            return (enum http_field)i;
-        }
-    }
-    return FIELD_OTHER;
-}
-
-static int on_header_value_complete(llhttp_t *llhttp)
-{
-    struct http1_parser *p = parser_of(llhttp);
-    struct http_head *head = &p->head;
-
-    if (p->phase != PHASE_HEAD) {
-        return 0; /* trailers are read past */
-    }
-    if (head->header_count >= p->headers_cap) {
-        return -1; /* cannot be: one line, one header */
-    }
-    struct http_header *header = &head->headers[head->header_count++];
-    *header = (struct http_header){
-        .name = p->name,
-        .value = slice_trim(p->value.ptr ? p->value : slice_of(p->name.ptr + p->name.len, 0)),
-        .field = field_of(p->name)};
-    if (header->field != FIELD_OTHER && head->first[header->field] == 0) {
-        head->first[header->field] = (int16_t)head->header_count;
-    }
-    p->name = p->value = SLICE_NONE;
-    return 0;
 }
 
 static int on_headers_complete(llhttp_t *llhttp)
@@ -185,243 +83,13 @@ static int on_message_complete(llhttp_t *llhttp)
 }
 
 static const llhttp_settings_t llhttp_callbacks = {
-    .on_header_field = on_header_field,
-    .on_header_value = on_header_value,
-    .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
     .on_chunk_header = on_chunk_header,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
 
-/* ---- the first line ---- */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* "HTTP/1.0" or "HTTP/1.1" in eight bytes. */
-static enum http1_fault read_version(struct http1_parser *p, const char *at)
-{
-    if (memcmp(at, "HTTP/", 5) != 0 || !is_digit(at[5]) || at[6] != '.' || !is_digit(at[7])) {
-        return HTTP1_BAD_SYNTAX;
-    }
-    if (at[5] != '1' || at[7] > '1') {
-        return HTTP1_BAD_VERSION;
-    }
-    p->head.version_minor = at[7] - '0';
-    return HTTP1_OK;
-}
-
-static enum http_verb verb_of(struct slice method)
-{
-    static const struct {
-        struct slice text;
-        enum http_verb verb;
-    } verbs[] = {{SLICE_INIT("POST"), VERB_POST},     {SLICE_INIT("GET"), VERB_GET},
-                 {SLICE_INIT("HEAD"), VERB_HEAD},     {SLICE_INIT("OPTIONS"), VERB_OPTIONS},
-                 {SLICE_INIT("DELETE"), VERB_DELETE}, {SLICE_INIT("PUT"), VERB_PUT},
-                 {SLICE_INIT("PATCH"), VERB_PATCH}};
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (slice_eq(method, verbs[i].text)) {
-            return verbs[i].verb;
-        }
-    }
-    return VERB_OTHER;
-}
-
-static bool is_visible_ascii(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] <= ' ' || s.ptr[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Origin form, absolute form (its path is what counts) or the asterisk of OPTIONS. */
-static bool split_target(struct http_head *head)
-{
-    struct slice rest = head->target;
-    if (head->verb == VERB_OPTIONS && slice_eq(rest, SLICE("*"))) {
-        head->path = rest;
-        return true;
-    }
-    if (rest.ptr[0] != '/') {
-        size_t scheme = slice_starts(rest, SLICE("http://"))    ? 7
-                        : slice_starts(rest, SLICE("https://")) ? 8
-                                                                : 0;
-        rest = slice_from(rest, scheme);
-        size_t slash = slice_find(rest, '/');
-        if (scheme == 0 || slash == 0 || rest.len == 0) {
-            return false;
-        }
-        if (slash == rest.len || slice_find(slice_head(rest, slash), '?') < slash) {
-            size_t mark = slice_find(rest, '?');
-            head->path = SLICE("/");
-            head->query = slice_from(rest, mark + 1);
-            return mark > 0;
-        }
-        rest = slice_from(rest, slash);
-    }
-    size_t mark = slice_find(rest, '?');
-    head->path = slice_head(rest, mark);
-    head->query = slice_from(rest, mark + 1);
-    return true;
-}
-
-static enum http1_fault read_request_line(struct http1_parser *p, struct slice line)
-{
-    struct http_head *head = &p->head;
-    size_t space = slice_find(line, ' ');
-
-    if (line.len < space + 1 + 1 + 1 + 8 || line.ptr[line.len - 9] != ' ' || space == 0) {
-        return HTTP1_BAD_SYNTAX;
-    }
-    enum http1_fault fault = read_version(p, line.ptr + line.len - 8);
-    if (fault != HTTP1_OK) {
-        return fault;
-    }
-    head->method_text = slice_head(line, space);
-    head->verb = verb_of(head->method_text);
-    head->target = slice_of(line.ptr + space + 1, line.len - 9 - (space + 1));
-    bool is_good = is_visible_ascii(head->target) &&
-                   slice_find(head->target, '#') == head->target.len && split_target(head);
-    return is_good ? HTTP1_OK : HTTP1_BAD_SYNTAX;
-}
-
-static enum http1_fault read_status_line(struct http1_parser *p, struct slice line)
-{
-    struct http_head *head = &p->head;
-
-    if (line.len < 12) {
-        return HTTP1_BAD_SYNTAX;
-    }
-    enum http1_fault fault = read_version(p, line.ptr);
-    if (fault != HTTP1_OK) {
-        return fault;
-    }
-    const char *code = line.ptr + 9;
-    bool is_good = line.ptr[8] == ' ' && code[0] >= '1' && code[0] <= '9' && is_digit(code[1]) &&
-                   is_digit(code[2]) && (line.len == 12 || line.ptr[12] == ' ');
-    if (!is_good) {
-        return HTTP1_BAD_SYNTAX;
-    }
-    head->status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
-    head->reason = slice_from(line, 13);
-    for (size_t i = 0; i < head->reason.len; i++) {
-        unsigned char c = (unsigned char)head->reason.ptr[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) {
-            return HTTP1_BAD_SYNTAX;
-        }
-    }
-    return HTTP1_OK;
-}
-
-/* ---- what the headers mean together ---- */
-
-static bool is_host_good(struct slice host)
-{
-    for (size_t i = 0; i < host.len; i++) {
-        if (slice_find(SLICE("/?#@,\\\"<>"), host.ptr[i]) < 9) {
-            return false;
-        }
-    }
-    return host.len > 0 && is_visible_ascii(host);
-}
-
-static void read_connection(struct http_head *head, struct slice value)
-{
-    while (value.len) {
-        struct slice token = slice_head(value, slice_find(value, ','));
-        value = slice_from(value, token.len + 1);
-        token = slice_trim(token);
-        if (slice_eq_nocase(token, SLICE("close"))) {
-            head->is_keep_alive = false;
-            return;
-        }
-        if (slice_eq_nocase(token, SLICE("keep-alive"))) {
-            head->is_keep_alive = true;
-        }
-    }
-}
-
-/* All digits, at most 18 of them, so that it fits. */
-static bool read_length(struct slice value, int64_t *out_length)
-{
-    int64_t length = 0;
-    if (value.len == 0 || value.len > 18) {
-        return false;
-    }
-    for (size_t i = 0; i < value.len; i++) {
-        if (!is_digit(value.ptr[i])) {
-            return false;
-        }
-        length = length * 10 + (value.ptr[i] - '0');
-    }
-    *out_length = length;
-    return true;
-}
-
-static const char *framing_problem(struct http_head *head, const int *seen)
-{
-    struct slice encoding = http_head_get(head, FIELD_TRANSFER_ENCODING);
-
-    head->content_length = -1;
-    if (seen[FIELD_TRANSFER_ENCODING]) {
-        if (seen[FIELD_CONTENT_LENGTH]) {
-            return "Content-Length with Transfer-Encoding";
-        }
-        if (seen[FIELD_TRANSFER_ENCODING] > 1 || !slice_eq_nocase(encoding, SLICE("chunked"))) {
-            return "Transfer-Encoding is not chunked";
-        }
-        if (head->version_minor == 0) {
-            return "Transfer-Encoding in HTTP/1.0";
-        }
-        head->is_chunked = true;
-    }
-    if (seen[FIELD_CONTENT_LENGTH] > 1) {
-        return "Content-Length is repeated";
-    }
-    if (seen[FIELD_CONTENT_LENGTH] &&
-        !read_length(http_head_get(head, FIELD_CONTENT_LENGTH), &head->content_length)) {
-        return "Content-Length is not a number";
-    }
-    return NULL;
-}
-
-static enum http1_event finish_head(struct http1_parser *p)
-{
-    struct http_head *head = &p->head;
-    int seen[FIELD_COUNT] = {0};
-
-    head->is_keep_alive = head->version_minor == 1;
-    for (size_t i = 0; i < head->header_count; i++) {
-        seen[head->headers[i].field]++;
-    }
-    for (size_t i = 0; seen[FIELD_CONNECTION] && i < head->header_count; i++) {
-        if (head->headers[i].field == FIELD_CONNECTION) {
-            read_connection(head, head->headers[i].value);
-        }
-    }
-    head->has_upgrade = seen[FIELD_UPGRADE] > 0;
-    const char *problem = framing_problem(head, seen);
-    if (problem) {
-        return fail(p, HTTP1_BAD_FRAMING, problem);
-    }
-    if (!p->is_response) {
-        if (seen[FIELD_HOST] > 1 || (seen[FIELD_HOST] == 0 && head->version_minor == 1) ||
-            (seen[FIELD_HOST] == 1 && !is_host_good(http_head_get(head, FIELD_HOST)))) {
-            return fail(p, HTTP1_BAD_SYNTAX, "Host is missing, repeated or malformed");
-        }
-        head->expects_continue =
-            head->version_minor == 1 &&
-            slice_eq_nocase(http_head_get(head, FIELD_EXPECT), SLICE("100-continue"));
-    }
-    return HTTP1_HEAD;
-}
+/* ---- a complete head ---- */
 
 /* Chooses how the body will be read; the end of the head is the last thing that can fail. */
 static enum http1_event enter_body(struct http1_parser *p)
@@ -455,33 +123,29 @@ static bool is_framing_errno(llhttp_errno_t code)
            code == HPE_INVALID_TRANSFER_ENCODING || code == HPE_INVALID_CHUNK_SIZE;
 }
 
+static bool ask_llhttp(struct http1_parser *p)
+{
+    llhttp_init(&p->llhttp, p->is_response ? HTTP_RESPONSE : HTTP_REQUEST, &llhttp_callbacks);
+    llhttp_errno_t code = llhttp_execute(&p->llhttp, p->head_bytes, p->head_len);
+    if (code == HPE_PAUSED && p->is_complete) {
+        assert(llhttp_get_error_pos(&p->llhttp) == p->head_bytes + p->head_len);
+        return true;
+    }
+    (void)fail(p, is_framing_errno(code) ? HTTP1_BAD_FRAMING : HTTP1_BAD_SYNTAX, "malformed head");
+    return false;
+}
+
 static enum http1_event parse_head(struct http1_parser *p)
 {
-    struct slice all = slice_of(p->head_bytes, p->head_len);
-    struct slice line = slice_head(all, slice_find(all, '\r'));
-    enum http1_fault fault =
-        p->is_response ? read_status_line(p, line) : read_request_line(p, line);
+    struct http1_head_bytes in = {.bytes = p->head_bytes,
+                                  .header_count = p->line_count - 1, /* without the empty one */
+                                  .is_response = p->is_response};
+    enum http1_fault fault = http1_head_read(&in, p->arena, &p->head);
 
-    if (fault == HTTP1_BAD_VERSION) {
-        return fail(p, fault, "HTTP version is not supported");
-    }
     if (fault != HTTP1_OK) {
-        return fail(p, fault, p->is_response ? "malformed status line" : "malformed request line");
+        return fail(p, fault, in.fault_text);
     }
-    p->headers_cap = p->line_count - 1; /* line_count has the first line, not the empty one */
-    p->head.headers = arena_alloc(p->arena, p->headers_cap * sizeof(struct http_header));
-    if (!p->head.headers) {
-        return fail(p, HTTP1_NO_MEMORY, "out of memory");
-    }
-    llhttp_errno_t code = llhttp_execute(&p->llhttp, p->head_bytes, p->head_len);
-    if (code != HPE_PAUSED || !p->is_complete) {
-        return fail(p, is_framing_errno(code) ? HTTP1_BAD_FRAMING : HTTP1_BAD_SYNTAX,
-                    "malformed head");
-    }
-    assert(llhttp_get_error_pos(&p->llhttp) == p->head_bytes + p->head_len);
-    assert(p->head.header_count == p->headers_cap);
-    enum http1_event event = finish_head(p);
-    return event == HTTP1_HEAD ? enter_body(p) : event;
+    return in.is_ordinary || ask_llhttp(p) ? enter_body(p) : HTTP1_ERROR;
 }
 
 /* ---- collecting the head ---- */
@@ -497,7 +161,7 @@ static bool keep_head_bytes(struct http1_parser *p, struct slice bytes, bool is_
         while (cap < needed) {
             cap *= 2;
         }
-        char *grown = arena_alloc(p->arena, cap);
+        char *grown = arena_alloc(p->arena, cap + HTTP1_HEAD_SLACK_BYTES);
         if (!grown) {
             return false;
         }
@@ -511,6 +175,7 @@ static bool keep_head_bytes(struct http1_parser *p, struct slice bytes, bool is_
         memcpy(p->head_bytes + p->head_len, bytes.ptr, bytes.len);
     }
     p->head_len = needed;
+    memset(p->head_bytes + needed, 0, HTTP1_HEAD_SLACK_BYTES);
     return true;
 }
 
@@ -595,6 +260,14 @@ static enum scan in_line(struct http1_parser *p, struct slice bytes)
     return SCAN_MORE;
 }
 
+/* The line is all there, is not the first and not the empty one: the usual case. */
+static inline bool is_whole_header(const struct http1_parser *p, struct slice rest, size_t end)
+{
+    return p->line_count > 0 && p->line_bytes == 0 && rest.len - end > 1 && end > 0 &&
+           rest.ptr[0] > ' ' && rest.ptr[0] <= '~' && rest.ptr[end] == '\r' &&
+           rest.ptr[end + 1] == '\n';
+}
+
 /* Reads on to the end of the head or of the input; *out_len is how far. */
 static enum scan scan_head(struct http1_parser *p, struct slice in, size_t *out_len)
 {
@@ -610,6 +283,13 @@ static enum scan scan_head(struct http1_parser *p, struct slice in, size_t *out_
         }
         struct slice rest = slice_from(in, at);
         size_t end = line_end(rest);
+        if (is_whole_header(p, rest, end)) {
+            if (++p->line_count - 1 > p->limits.headers_max) {
+                return scan_fail(p, HTTP1_HEAD_TOO_LARGE, "too many headers");
+            }
+            at += end + 2;
+            continue;
+        }
         struct slice bytes = slice_head(rest, end + (end < rest.len && rest.ptr[end] == '\n'));
         if (in_line(p, bytes) == SCAN_FAILED) {
             return SCAN_FAILED;
@@ -757,7 +437,6 @@ void http1_restart(struct http1_parser *p, struct arena *arena)
 
     *p = (struct http1_parser){.limits = limits, .is_response = is_response, .arena = arena};
     p->head.content_length = -1;
-    llhttp_init(&p->llhttp, is_response ? HTTP_RESPONSE : HTTP_REQUEST, &llhttp_callbacks);
 }
 
 void http1_expect_no_body(struct http1_parser *p)

@@ -111,12 +111,10 @@ struct http1_parser {
     size_t head_len, head_cap;
     size_t line_bytes;  /* of the head's unfinished line, without its CR */
     size_t line_count;  /* finished lines of the head */
-    size_t headers_cap; /* room of head.headers */
     size_t body_bytes;  /* handed out so far */
     size_t extra_bytes; /* chunk sizes, extensions and trailers so far */
     int64_t body_left;  /* of a sized body */
     struct slice body;  /* the last body span of llhttp, in the caller's input */
-    struct slice name, value;
     uint8_t phase;
     uint8_t skipped_lines; /* empty ones before a request line */
     bool is_response, has_cr, is_bodyless, is_complete;

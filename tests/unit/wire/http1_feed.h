@@ -1,5 +1,6 @@
 /* http1_feed.h -- feeds bytes to the HTTP/1.1 parser in pieces and writes down what came out; used
- * by the unit test and the fuzz targets. Two ways to cut the same bytes must leave the same notes.
+ * by the unit test and the fuzz targets. Two ways to cut the same bytes must leave the same notes,
+ * and every head is shown to llhttp as a whole.
  */
 #ifndef TEST_HTTP1_FEED_H
 #define TEST_HTTP1_FEED_H
@@ -35,6 +36,81 @@ static inline void note_head(struct text *notes, const struct http_head *h)
     }
 }
 
+/* --- llhttp alone --- */
+
+struct plain {
+    llhttp_t llhttp;
+    struct slice name, value;
+    struct text notes;
+};
+
+static inline struct slice longer(struct slice s, const char *at, size_t len)
+{
+    return slice_of(s.len ? s.ptr : at, s.len + len);
+}
+
+static inline int plain_name(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct plain *plain = (struct plain *)llhttp->data;
+    plain->name = longer(plain->name, at, len);
+    return 0;
+}
+
+static inline int plain_value(llhttp_t *llhttp, const char *at, size_t len)
+{
+    struct plain *plain = (struct plain *)llhttp->data;
+    plain->value = longer(plain->value, at, len);
+    return 0;
+}
+
+static inline int plain_header(llhttp_t *llhttp)
+{
+    struct plain *plain = (struct plain *)llhttp->data;
+    text_addf(&plain->notes, "%.*s=[%.*s]\n", SLICE_ARG(plain->name),
+              SLICE_ARG(slice_trim(plain->value)));
+    plain->name = plain->value = SLICE_NONE;
+    return 0;
+}
+
+static inline int plain_end(llhttp_t *llhttp)
+{
+    (void)llhttp;
+    return HPE_PAUSED;
+}
+
+/* The parser reads most header lines itself: of a whole head it must say what llhttp says of it,
+ * and find the same headers. */
+static inline void compare_with_llhttp(const struct http1_parser *p)
+{
+    static const llhttp_settings_t callbacks = {.on_header_field = plain_name,
+                                                .on_header_value = plain_value,
+                                                .on_header_value_complete = plain_header,
+                                                .on_headers_complete = plain_end};
+    struct arena arena;
+    arena_init(&arena, NULL, 64u << 20);
+    struct plain plain = {.notes = text_growing(&arena)};
+    struct text notes = text_growing(&arena);
+    llhttp_init(&plain.llhttp, p->is_response ? HTTP_RESPONSE : HTTP_REQUEST, &callbacks);
+    plain.llhttp.data = &plain;
+    llhttp_errno_t code = llhttp_execute(&plain.llhttp, p->head_bytes, p->head_len);
+    bool is_good = p->fault == HTTP1_OK;
+    if ((code == HPE_PAUSED) != is_good) {
+        (void)fprintf(stderr, "llhttp says %s of\n%.*s\n", llhttp_errno_name(code),
+                      (int)p->head_len, p->head_bytes);
+        __builtin_trap();
+    }
+    for (size_t i = 0; is_good && i < p->head.header_count; i++) {
+        const struct http_header *header = &p->head.headers[i];
+        text_addf(&notes, "%.*s=[%.*s]\n", SLICE_ARG(header->name), SLICE_ARG(header->value));
+    }
+    if (is_good && !slice_eq(text_slice(&notes), text_slice(&plain.notes))) {
+        (void)fprintf(stderr, "ours:\n%.*s\nllhttp's:\n%.*s\n", SLICE_ARG(text_slice(&notes)),
+                      SLICE_ARG(text_slice(&plain.notes)));
+        __builtin_trap();
+    }
+    arena_deinit(&arena);
+}
+
 /* One piece. False when the parser failed. */
 static inline bool feed_piece(struct feed *f, struct http1_parser *p, struct slice in,
                               struct text *notes)
@@ -47,7 +123,10 @@ static inline bool feed_piece(struct feed *f, struct http1_parser *p, struct sli
                 __builtin_trap(); /* MORE means all of it */
             }
             return true;
-        case HTTP1_HEAD: note_head(notes, &p->head); break;
+        case HTTP1_HEAD:
+            compare_with_llhttp(p);
+            note_head(notes, &p->head);
+            break;
         case HTTP1_BODY:
             if (body.len == 0) {
                 __builtin_trap(); /* an empty body event would spin its reader */
@@ -61,6 +140,9 @@ static inline bool feed_piece(struct feed *f, struct http1_parser *p, struct sli
             break;
         case HTTP1_ERROR:
             f->fault = p->fault;
+            if (slice_eq(slice_str(p->fault_text), SLICE("malformed head"))) {
+                compare_with_llhttp(p);
+            }
             text_addf(notes, "\nERROR %d %s\n", (int)p->fault, p->fault_text);
             return false;
         }

@@ -127,6 +127,48 @@ static void every_cut_of_a_response_gives_the_same(void **state)
     }
 }
 
+/* feed_piece() compares with llhttp what is accepted. */
+static void every_byte_is_taken_only_where_llhttp_takes_it(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice before, after;
+        bool is_response;
+    } places[] = {
+        {SLICE_INIT("GET /a"), SLICE_INIT("b HTTP/1.1\r\nHost: a\r\n\r\n"), false},
+        {SLICE_INIT("GET /a?b"), SLICE_INIT("c HTTP/1.1\r\nHost: a\r\n\r\n"), false},
+        {SLICE_INIT("GET /"), SLICE_INIT(" HTTP/1.1\r\nHost: a\r\n\r\n"), false},
+        {SLICE_INIT(POST "X-a"), SLICE_INIT("b: c\r\n\r\n"), false},
+        {SLICE_INIT(POST "Content"), SLICE_INIT("Length: 0\r\n\r\n"), false},
+        {SLICE_INIT(POST "X-a: b"), SLICE_INIT("c\r\n\r\n"), false},
+        {SLICE_INIT(POST "X-a:"), SLICE_INIT("\r\n\r\n"), false},
+        {SLICE_INIT(POST "Content-Length: 0"), SLICE_INIT("\r\n\r\n"), false},
+        {SLICE_INIT(POST "Content-Length:"), SLICE_INIT("0\r\n\r\n"), false},
+        {SLICE_INIT(POST "Connection: close"), SLICE_INIT("\r\n\r\n"), false},
+        {SLICE_INIT(POST "Connection:"), SLICE_INIT("close\r\n\r\n"), false},
+        {SLICE_INIT(POST "Expect: "), SLICE_INIT("100-continue\r\n\r\n"), false},
+        {SLICE_INIT("HTTP/1.1 200 O"), SLICE_INIT("K\r\nContent-Length: 0\r\n\r\n"), true},
+        {SLICE_INIT("HTTP/1.1 200"), SLICE_INIT("\r\nContent-Length: 0\r\n\r\n"), true},
+        {SLICE_INIT("HTTP/1.1 200 OK\r\nX-a: b"), SLICE_INIT("\r\n\r\n"), true},
+    };
+    size_t accepted = 0;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        for (int byte = 0; byte <= UINT8_MAX; byte++) {
+            struct arena arena;
+            arena_init(&arena, NULL, 1u << 20);
+            struct text in = text_growing(&arena);
+            text_add(&in, places[i].before);
+            text_add_char(&in, (char)byte);
+            text_add(&in, places[i].after);
+            struct feed f = {.is_response = places[i].is_response};
+            struct slice notes = feed_notes(&arena, &f, text_slice(&in), in.len, in.len);
+            accepted += slice_starts(notes, SLICE("HEAD"));
+            arena_deinit(&arena);
+        }
+    }
+    assert_true(accepted > 1000);
+}
+
 #define G "GET / HTTP/1.1\r\nHost: a\r\n"
 #define C POST "Transfer-Encoding: chunked\r\n\r\n"
 
@@ -545,6 +587,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cut_of_a_request_gives_the_same),
         cmocka_unit_test(every_cut_of_a_response_gives_the_same),
+        cmocka_unit_test(every_byte_is_taken_only_where_llhttp_takes_it),
         cmocka_unit_test(framing_attacks_are_refused),
         cmocka_unit_test(sizes_are_bounded),
         cmocka_unit_test(the_head_says_what_was_sent),
