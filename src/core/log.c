@@ -14,6 +14,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(__SSE2__)
+#    include <emmintrin.h>
+#endif
+
 enum {
     GATHER_MS = 50,      /* how long lines may lie in the rings while there is traffic */
     CLOSE_WAIT_S = 2,    /* how long log_free waits for a reader of our output that stands still */
@@ -304,7 +308,7 @@ static size_t line_left(const struct log_ring *ring)
 static inline void put(struct log_ring *ring, struct slice bytes)
 {
     assert(bytes.len <= line_left(ring));
-    memcpy(ring->line + ring->line_len, bytes.ptr, bytes.len);
+    (void)slice_put(ring->line + ring->line_len, bytes);
     ring->line_len += bytes.len;
 }
 
@@ -371,13 +375,49 @@ static bool is_plain(char c)
     return (uint8_t)c >= 0x20 && (uint8_t)c < 0x80 && c != '"' && c != '\\';
 }
 
-/* Copies what needs no escape, eight bytes at a time, then the last ones singly; returns how many
- * bytes, stopping at the first special one or at the end of the line. */
+#if defined(__SSE2__)
+/* Bit i: byte i of the sixteen is a control character, a quote, a backslash or not ASCII. */
+static inline unsigned specials_of(__m128i x)
+{
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1F)), x);
+    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    __m128i any = _mm_or_si128(_mm_or_si128(control, x), _mm_or_si128(quote, backslash));
+    return (unsigned)_mm_movemask_epi8(any);
+}
+
+/* Of a value of at least sixteen bytes: the last ones are looked at again with those before. */
+static inline size_t put_plain_wide(char *to, const char *from, size_t len)
+{
+    for (size_t i = 0;;) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(from + i));
+        unsigned specials = specials_of(x);
+        _mm_storeu_si128((__m128i *)(void *)(to + i), x);
+        if (specials) {
+            return i + (unsigned)__builtin_ctz(specials);
+        }
+        if (i + 16 == len) {
+            return len;
+        }
+        i = size_min(i + 16, len - 16);
+    }
+}
+#endif
+
+/* Copies what needs no escape; returns how many bytes, stopping at the first special one or at the
+ * end of the line. */
 static HOT size_t put_plain(struct log_ring *ring, struct slice value)
 {
     char *to = ring->line + ring->line_len;
     size_t max = size_min(value.len, line_left(ring));
     size_t i = 0;
+#if defined(__SSE2__)
+    if (max >= 16) {
+        i = put_plain_wide(to, value.ptr, max);
+        ring->line_len += i;
+        return i;
+    }
+#endif
     while (max - i >= 8) {
         uint64_t v;
         memcpy(&v, value.ptr + i, 8);
@@ -386,14 +426,6 @@ static HOT size_t put_plain(struct log_ring *ring, struct slice value)
         }
         memcpy(to + i, &v, 8);
         i += 8;
-    }
-    if (max >= 8 && i < max) { /* the last eight, some of them again */
-        uint64_t v;
-        memcpy(&v, value.ptr + max - 8, 8);
-        if (max - i < 8 && !has_special(v)) {
-            memcpy(to + max - 8, &v, 8);
-            i = max;
-        }
     }
     while (i < max && is_plain(value.ptr[i])) {
         to[i] = value.ptr[i];
@@ -417,24 +449,13 @@ static HOT void put_escaped(struct log_ring *ring, struct slice value)
     }
 }
 
-/* ,"key": and room for at least value_bytes; false leaves the whole member out. Keys are literals
- * of ours. */
-static bool put_key(struct log_ring *ring, const char *key, size_t value_bytes)
+/* The member's beginning, and room for at least value_bytes; false leaves the whole member out. */
+static inline bool put_key(struct log_ring *ring, struct slice key, size_t value_bytes)
 {
-    if (!ring || !ring->line) {
+    if (!ring || !ring->line || key.len + value_bytes > line_left(ring)) {
         return false;
     }
-    size_t len = strlen(key);
-    if (len + 4 + value_bytes > line_left(ring)) {
-        return false;
-    }
-    char *to = ring->line + ring->line_len;
-    to[0] = ',';
-    to[1] = '"';
-    memcpy(to + 2, key, len); /* NOLINT(bugprone-not-null-terminated-result): bytes of a line */
-    to[2 + len] = '"';
-    to[3 + len] = ':';
-    ring->line_len += len + 4;
+    put(ring, key);
     return true;
 }
 
@@ -479,41 +500,33 @@ bool log_begin(struct log_ring *ring, enum log_level level, const char *message)
     return true;
 }
 
-void log_str(struct log_ring *ring, const char *key, struct slice value)
+void log_put_str(struct log_ring *ring, struct slice key, struct slice value)
 {
-    if (!put_key(ring, key, 2)) {
-        return;
-    }
-    put(ring, SLICE("\""));
-    put_escaped(ring, value);
-    ring->line[ring->line_len++] = '"'; /* from LINE_TAIL_BYTES when the value was cut */
-}
-
-void log_i64(struct log_ring *ring, const char *key, int64_t value)
-{
-    ROOM char text[1 + TEXT_DIGITS_MAX];
-    size_t n = 1 + text_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, text + 1);
-    if (value < 0) {
-        text[--n] = '-';
-    }
-    if (put_key(ring, key, sizeof(text) - n)) {
-        put(ring, slice_of(text + n, sizeof(text) - n));
+    if (put_key(ring, key, 1)) {
+        put_escaped(ring, value);
+        ring->line[ring->line_len++] = '"'; /* from LINE_TAIL_BYTES when the value was cut */
     }
 }
 
-void log_bool(struct log_ring *ring, const char *key, bool value)
+void log_put_i64(struct log_ring *ring, struct slice key, int64_t value)
+{
+    if (put_key(ring, key, TEXT_I64_MAX_BYTES)) {
+        char *at = ring->line + ring->line_len;
+        ring->line_len += (size_t)(text_put_i64(at, value) - at);
+    }
+}
+
+void log_put_bool(struct log_ring *ring, struct slice key, bool value)
 {
     if (put_key(ring, key, 5)) {
         put(ring, value ? SLICE("true") : SLICE("false"));
     }
 }
 
-void log_usd(struct log_ring *ring, const char *key, int64_t nusd)
+void log_put_usd(struct log_ring *ring, struct slice key, int64_t nusd)
 {
-    char number[MONEY_TEXT_MAX_BYTES];
-    size_t len = money_format(nusd, number);
-    if (put_key(ring, key, len)) {
-        put(ring, slice_of(number, len));
+    if (put_key(ring, key, MONEY_TEXT_MAX_BYTES)) {
+        ring->line_len += money_format(nusd, ring->line + ring->line_len);
     }
 }
 

@@ -4,7 +4,7 @@
  * the rings about every 50 ms and writes in large pieces. A full ring drops the line and counts it:
  * logging never waits. Prompts, completions and keys are never given to a log function.
  *
- *   log_begin(ring, LOG_INFO, "request");  log_str(ring, "tenant", t);  log_i64(ring, "status",
+ *   log_begin(ring, LOG_INFO, "request");  LOG_STR(ring, "tenant", t);  LOG_I64(ring, "status",
  * 200);  log_end(ring); gives
  * {"ts":"2026-11-23T15:24:46.123Z","level":"info","msg":"request","tenant":"...","status":200}
  */
@@ -36,10 +36,15 @@ MUST_USE struct log_ring *log_ring_new(struct log *log);
 /* False when the level is off or there is no room: then the other calls until log_end do nothing.
  */
 bool log_begin(struct log_ring *ring, enum log_level level, const char *message);
-void log_str(struct log_ring *ring, const char *key, struct slice value);
-void log_i64(struct log_ring *ring, const char *key, int64_t value);
-void log_bool(struct log_ring *ring, const char *key, bool value);
-void log_usd(struct log_ring *ring, const char *key, int64_t nusd);
+/* A member more; key is a literal without anything to escape. */
+#define LOG_STR(ring, key, value)  log_put_str((ring), SLICE(",\"" key "\":\""), (value))
+#define LOG_I64(ring, key, value)  log_put_i64((ring), SLICE(",\"" key "\":"), (value))
+#define LOG_BOOL(ring, key, value) log_put_bool((ring), SLICE(",\"" key "\":"), (value))
+#define LOG_USD(ring, key, nusd)   log_put_usd((ring), SLICE(",\"" key "\":"), (nusd))
+void log_put_str(struct log_ring *ring, struct slice key, struct slice value);
+void log_put_i64(struct log_ring *ring, struct slice key, int64_t value);
+void log_put_bool(struct log_ring *ring, struct slice key, bool value);
+void log_put_usd(struct log_ring *ring, struct slice key, int64_t nusd);
 void log_end(struct log_ring *ring);
 
 /* Any thread, takes a lock: start-up, reload, store. fields is JSON members without braces, or "".

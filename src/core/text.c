@@ -42,36 +42,48 @@ char *text_reserve_slow(struct text *t, size_t len)
     return at;
 }
 
+static inline unsigned digit_count(uint64_t value)
+{
+    unsigned n = 1;
+    for (; value >= 10000; value /= 10000) {
+        n += 4;
+    }
+    return n + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
 /* Two at a time: every answer and every log line has a dozen numbers. */
-size_t text_digits(uint64_t value, char out[TEXT_DIGITS_MAX])
+char *text_put_i64(char *to, int64_t value)
 {
     static const char pairs[] = "0001020304050607080910111213141516171819202122232425262728293031"
                                 "3233343536373839404142434445464748495051525354555657585960616263"
                                 "6465666768697071727374757677787980818283848586878889909192939495"
                                 "96979899";
-    size_t n = TEXT_DIGITS_MAX;
-    while (value >= 100) {
-        n -= 2;
-        memcpy(out + n, pairs + 2 * (value % 100), 2);
-        value /= 100;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    *to = '-';
+    to += value < 0;
+    char *end = to + digit_count(left);
+    char *at = end;
+    while (left >= 100) {
+        at -= 2;
+        memcpy(at, pairs + 2 * (left % 100), 2);
+        left /= 100;
     }
-    if (value >= 10) {
-        n -= 2;
-        memcpy(out + n, pairs + 2 * value, 2);
+    if (left >= 10) {
+        memcpy(at - 2, pairs + 2 * left, 2);
     } else {
-        out[--n] = (char)('0' + value);
+        at[-1] = (char)('0' + left);
     }
-    return n;
+    return end;
 }
 
 void text_add_i64(struct text *t, int64_t value)
 {
-    ROOM char digits[TEXT_DIGITS_MAX];
-    size_t n = text_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, digits);
-    if (value < 0) {
-        text_add_char(t, '-');
+    if (t->cap - t->len >= TEXT_I64_MAX_BYTES) {
+        t->len = (size_t)(text_put_i64(t->ptr + t->len, value) - t->ptr);
+        return;
     }
-    text_add(t, slice_of(digits + n, sizeof(digits) - n));
+    ROOM char digits[TEXT_I64_MAX_BYTES];
+    text_add(t, slice_of(digits, (size_t)(text_put_i64(digits, value) - digits)));
 }
 
 void text_add_usd(struct text *t, int64_t nusd)

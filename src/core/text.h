@@ -66,9 +66,9 @@ static inline void text_add_char(struct text *t, char c)
     }
 }
 
-/* Decimal digits, right-aligned in out; returns where they begin. */
-enum { TEXT_DIGITS_MAX = 20 };
-size_t text_digits(uint64_t value, char out[TEXT_DIGITS_MAX]) NONNULL;
+/* Decimal, at most so many bytes; returns the place behind. */
+enum { TEXT_I64_MAX_BYTES = 20 };
+char *text_put_i64(char *to, int64_t value) NONNULL;
 void text_add_i64(struct text *t, int64_t value) NONNULL;
 /* Exact decimal USD, a JSON number. */
 void text_add_usd(struct text *t, int64_t nusd) NONNULL;

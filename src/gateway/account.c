@@ -129,7 +129,6 @@ static void render_detail(const struct exchange *x, struct text *out)
 
 static void fill_record(const struct exchange *x, struct usage_record *r)
 {
-    int64_t now_ns = clock_mono_ns();
     bool has_target = x->target && !x->hit && !x->is_follower;
     *r = (struct usage_record){
         .id = x->id,
@@ -139,7 +138,7 @@ static void fill_record(const struct exchange *x, struct usage_record *r)
         .reserved_nusd = x->is_open_recorded ? x->bound.cost_nusd : 0,
         .cost_nusd = x->cost_nusd,
         .saved_nusd = x->saved_nusd,
-        .latency_ns = now_ns - x->started_ns,
+        .latency_ns = account_took_ns(x),
         .first_token_ns = x->first_byte_ns ? x->first_byte_ns - x->started_ns : -1,
         .usage = x->outcome.usage,
         .http_status = x->http_status,
@@ -203,7 +202,7 @@ static void count_unknown(struct exchange *x)
 static void count_provider(struct exchange *x)
 {
     struct metric_provider *p = metric_provider(x->worker->metrics, x->target->provider->name);
-    int64_t total_ns = clock_mono_ns() - x->started_ns;
+    int64_t total_ns = account_took_ns(x);
     metric_observe_duration(p, total_ns);
     metric_observe_overhead(p, i64_max(0, total_ns - x->upstream_ns));
     if (x->first_byte_ns) {
@@ -262,9 +261,9 @@ static void log_prompt_cache(struct log_ring *log, const struct exchange *x)
     const struct usage *u = &x->outcome.usage;
     int64_t written = u->cache_write_5m + u->cache_write_1h;
     if ((u->cache_read || written) && x->status != RECORD_CACHED) {
-        log_i64(log, "cache_read_tokens", u->cache_read);
-        log_i64(log, "cache_write_tokens", written);
-        log_usd(log, "saved", x->saved_nusd);
+        LOG_I64(log, "cache_read_tokens", u->cache_read);
+        LOG_I64(log, "cache_write_tokens", written);
+        LOG_USD(log, "saved", x->saved_nusd);
     }
 }
 
@@ -275,37 +274,37 @@ void account_log(struct exchange *x)
     if (!x->is_accounted || !x->conf->has_request_log || !log_begin(log, level, "request")) {
         return;
     }
-    log_str(log, "request_id", slice_of(x->id_text, ID_TEXT_BYTES));
+    LOG_STR(log, "request_id", slice_of(x->id_text, ID_TEXT_BYTES));
     if (x->is_known) {
         char tenant[ID_TEXT_BYTES];
         id_format(x->who.tenant, tenant);
-        log_str(log, "tenant_id", slice_of(tenant, sizeof(tenant)));
+        LOG_STR(log, "tenant_id", slice_of(tenant, sizeof(tenant)));
     }
-    log_str(log, "path", slice_str(x->route->path));
-    log_i64(log, "http_status", x->http_status);
-    log_str(log, "status", slice_str(record_status_name(x->status)));
+    LOG_STR(log, "path", slice_str(x->route->path));
+    LOG_I64(log, "http_status", x->http_status);
+    LOG_STR(log, "status", slice_str(record_status_name(x->status)));
     if (x->ask.model.len) {
-        log_str(log, "model", slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES));
+        LOG_STR(log, "model", slice_head(x->ask.model, RECORD_TEXT_MAX_BYTES));
     }
     if (x->target) {
-        log_str(log, "provider",
+        LOG_STR(log, "provider",
                 x->status == RECORD_CACHED ? SLICE("cached") : x->target->provider->name);
-        log_i64(log, "attempts", x->attempts);
+        LOG_I64(log, "attempts", x->attempts);
         if (x->affinity_source != AFFINITY_NONE) {
-            log_str(log, "affinity", affinity_source_name(x->affinity_source));
+            LOG_STR(log, "affinity", affinity_source_name(x->affinity_source));
         }
-        log_i64(log, "tokens", usage_total(&x->outcome.usage));
-        log_usd(log, "cost", x->cost_nusd);
+        LOG_I64(log, "tokens", usage_total(&x->outcome.usage));
+        LOG_USD(log, "cost", x->cost_nusd);
         log_prompt_cache(log, x);
     }
-    log_i64(log, "latency_us", (clock_mono_ns() - x->started_ns) / NS_PER_US);
+    LOG_I64(log, "latency_us", account_took_ns(x) / NS_PER_US);
     if (x->http_status >= 400 || x->status >= RECORD_ERROR) {
-        log_str(log, "action", slice_str(x->action));
-        log_str(log, "error",
+        LOG_STR(log, "action", slice_str(x->action));
+        LOG_STR(log, "error",
                 x->failure.is_quoted ? SLICE("the provider's words are in the request's record")
                                      : slice_head(x->error_text, RECORD_ERROR_MAX_BYTES));
         if (x->failure.status) {
-            log_i64(log, "provider_status", x->failure.status);
+            LOG_I64(log, "provider_status", x->failure.status);
         }
     }
     log_end(log);
@@ -317,6 +316,7 @@ void account(struct exchange *x, enum record_status status, int http_status)
         return;
     }
     x->is_accounted = true;
+    x->ended_ns = clock_mono_ns();
     x->status = x->is_leader_gone && status == RECORD_SUCCESS ? RECORD_CLIENT_GONE : status;
     x->http_status = http_status;
     if (!x->is_known) {

@@ -9,6 +9,12 @@
  * client has left. http_status: what the client gets. */
 void account(struct exchange *x, enum record_status status, int http_status);
 
+/* How long the request took: until it was accounted, or until now. */
+static inline int64_t account_took_ns(const struct exchange *x)
+{
+    return (x->is_accounted ? x->ended_ns : clock_mono_ns()) - x->started_ns;
+}
+
 /* The request's log line; at the exchange's end, so that the client does not wait for it. */
 void account_log(struct exchange *x);
 

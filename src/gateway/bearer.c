@@ -86,13 +86,13 @@ static void on_report(void *ctx, const struct credential_report *report)
     if (!report->is_news || !log_begin(w->log, level, what)) {
         return;
     }
-    log_str(w->log, "provider", provider_of(w, report->source));
-    log_str(w->log, "source", report->where);
+    LOG_STR(w->log, "provider", provider_of(w, report->source));
+    LOG_STR(w->log, "source", report->where);
     if (!report->is_done) {
-        log_str(w->log, "error", report->why);
-        log_i64(w->log, "again_in_s", report->again_s);
+        LOG_STR(w->log, "error", report->why);
+        LOG_I64(w->log, "again_in_s", report->again_s);
     } else if (report->valid_s) {
-        log_i64(w->log, "valid_s", report->valid_s);
+        LOG_I64(w->log, "valid_s", report->valid_s);
     }
     log_end(w->log);
 }

@@ -77,7 +77,7 @@ struct exchange {
     size_t stage;       /* index into the pipeline */
     struct id id;
     char id_text[ID_TEXT_BYTES];
-    int64_t started_ns, started_unix_ns;
+    int64_t started_ns, started_unix_ns, ended_ns; /* ended_ns: when it was accounted */
 
     /* auth */
     struct auth_who who;

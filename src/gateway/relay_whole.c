@@ -56,7 +56,7 @@ static struct own_extras own_extras_of(const struct exchange *x, bool is_cached)
     return (struct own_extras){
         .is_cached = is_cached,
         .cost_nusd = x->cost_nusd,
-        .latency_ms = (clock_mono_ns() - x->started_ns) / NS_PER_MS,
+        .latency_ms = account_took_ns(x) / NS_PER_MS,
         .rate_limit_remaining = x->remaining.requests_limit < 0 ? -1 : x->remaining.requests_left,
         .provider = x->hit ? x->hit->provider : x->target->provider->name,
     };

@@ -1,6 +1,7 @@
 #include "gateway/reply.h"
 
 #include "core/check.h"
+#include "gateway/account.h"
 #include "wire/http_lines.h"
 
 static bool is_origin_allowed(const struct gateway_conf *conf, struct slice origin)
@@ -74,7 +75,7 @@ static void rate_headers(const struct exchange *x, struct text *out)
 
 void reply_headers(struct exchange *x, struct slice content_type, struct text *out)
 {
-    int64_t now_ns = clock_mono_ns();
+    int64_t now_ns = x->started_ns + account_took_ns(x);
     int64_t waited_ns = x->upstream_ns + (x->attempt ? now_ns - x->attempt_started_ns : 0);
 
     http_line(out, SLICE("content-type"), content_type);

@@ -7,12 +7,10 @@ void http_line(struct text *out, struct slice name, struct slice value)
     if (!at) {
         return;
     }
-    memcpy(at, name.ptr, name.len);
-    at += name.len;
+    at = slice_put(at, name);
     *at++ = ':';
     *at++ = ' ';
-    memcpy(at, value.ptr, value.len);
-    at += value.len;
+    at = slice_put(at, value);
     *at++ = '\r';
     *at = '\n';
 }

@@ -4,7 +4,6 @@
  * Whatever the bytes are, nothing is read beyond the end, and every call moves forward or fails: it
  * checks strings' ends, brackets, names and commas, not numbers, literals and escapes. A failure is
  * remembered (at becomes NULL), so a loop is checked once, at its end.
- *
  *   struct peek k = peek_open(text);
  *   for (bool more = peek_enter(&k); more; more = peek_more(&k)) {
  *       struct slice key = peek_key(&k);
@@ -143,9 +142,7 @@ static inline struct slice peek_key(struct peek *k)
         return SLICE_NONE;
     }
     k->at++;
-    if (peek_byte(k) == 0) {
-        (void)peek_fail(k);
-    }
+    (void)(peek_byte(k) != 0 || peek_fail(k));
     return is_plain ? key : SLICE_NONE;
 }
 
@@ -179,15 +176,19 @@ static inline struct slice peek_pass(struct peek *k)
  * hold, is passed and counts as 0; a fraction is cut off. */
 static inline int64_t peek_count(struct peek *k, int64_t max)
 {
-    struct slice text = peek_pass(k);
     int64_t value = 0;
-    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, text.ptr[i] - '0', &value)) {
-            return 0;
-        }
+    bool is_over = false;
+    const char *p = peek_byte(k) ? k->at : k->end;
+    for (; p != k->end && *p >= '0' && *p <= '9'; p++) {
+        is_over |= __builtin_mul_overflow(value, 10, &value) ||
+                   __builtin_add_overflow(value, *p - '0', &value);
     }
-    return value > max ? max : value;
+    if (p != k->at && p != k->end && (*p == ',' || *p == '}' || *p == ']')) {
+        k->at = p; /* nearly always */
+    } else {
+        (void)peek_pass(k);
+    }
+    return is_over ? 0 : value > max ? max : value;
 }
 
 /* Behind the outermost container, and nothing but white space follows. */

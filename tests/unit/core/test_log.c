@@ -38,16 +38,16 @@ static void a_line_has_all_members_escaped(void **state)
     struct log_ring *ring = log_ring_new(log);
     assert_non_null(ring);
     assert_false(log_begin(ring, LOG_DEBUG, "too low"));
-    log_str(ring, "ignored", SLICE("x"));
+    LOG_STR(ring, "ignored", SLICE("x"));
     log_end(ring);
     assert_true(log_begin(ring, LOG_INFO, "request"));
-    log_str(ring, "s", SLICE("plain text of some length \"q\" \\ \n\x01 \xC3\xA9 \xFF!"));
-    log_str(ring, "empty", SLICE_NONE);
-    log_i64(ring, "min", INT64_MIN);
-    log_i64(ring, "zero", 0);
-    log_bool(ring, "yes", true);
-    log_bool(ring, "no", false);
-    log_usd(ring, "cost", 780000);
+    LOG_STR(ring, "s", SLICE("plain text of some length \"q\" \\ \n\x01 \xC3\xA9 \xFF!"));
+    LOG_STR(ring, "empty", SLICE_NONE);
+    LOG_I64(ring, "min", INT64_MIN);
+    LOG_I64(ring, "zero", 0);
+    LOG_BOOL(ring, "yes", true);
+    LOG_BOOL(ring, "no", false);
+    LOG_USD(ring, "cost", 780000);
     log_end(ring);
     log_event(log, LOG_ERROR, "%s %d", "event", 7);
     log_free(log);
@@ -109,8 +109,8 @@ static void long_values_are_cut_but_the_line_stays_whole(void **state)
             while (!log_begin(ring, LOG_INFO, "long")) {
                 (void)sched_yield(); /* the ring is full until the thread has written */
             }
-            log_str(ring, "v", slice_of(value, used));
-            log_i64(ring, "after", 1);
+            LOG_STR(ring, "v", slice_of(value, used));
+            LOG_I64(ring, "after", 1);
             log_end(ring);
             lines++;
         }
@@ -145,7 +145,7 @@ static void a_full_ring_drops_and_counts(void **state)
     int64_t sent = 0;
     while (log_dropped(log) < 10) { /* nobody reads the pipe, so this ends */
         if (log_begin(ring, LOG_INFO, "fill")) {
-            log_str(ring, "v", slice_of(filler, sizeof(filler)));
+            LOG_STR(ring, "v", slice_of(filler, sizeof(filler)));
             log_end(ring);
             sent++;
         }
@@ -179,8 +179,8 @@ static void *write_lines(void *arg)
     struct log_ring *ring = log_ring_new(w->log);
     for (int i = 0; i < LINES_EACH; i++) {
         if (log_begin(ring, LOG_INFO, "n")) {
-            log_i64(ring, "writer", w->number);
-            log_i64(ring, "seq", i);
+            LOG_I64(ring, "writer", w->number);
+            LOG_I64(ring, "seq", i);
             log_end(ring);
             w->written++;
         }
