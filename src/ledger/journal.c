@@ -195,25 +195,29 @@ static inline uint32_t checksum(const char *slot, size_t payload_bytes)
     return crc32c(0, slot + AT_GENERATION, len);
 }
 
+/* The slot is made whole beside the segment and copied: the segment's lines are not in the cache,
+ * and the checksum would wait for them. */
 HOT void journal_fill(char *base, const struct journal_stamp *stamp, struct slice payload)
 {
+    ROOM char slot[JOURNAL_SLOT_BYTES] __attribute__((aligned(64)));
     size_t parts = journal_parts(payload.len);
     assert(parts >= 1 && parts <= JOURNAL_PARTS_MAX);
+    memcpy(slot + AT_GENERATION, &stamp->generation, sizeof(stamp->generation));
+    memcpy(slot + AT_SEQUENCE, &stamp->sequence, sizeof(stamp->sequence));
+    slot[AT_KIND] = (char)stamp->kind;
+    slot[AT_PARTS] = (char)parts;
+    slot[AT_PARTS + 1] = 0;
+    memset(slot + AT_LENGTH + sizeof(uint16_t), 0,
+           JOURNAL_HEAD_BYTES - AT_LENGTH - sizeof(uint16_t));
     for (size_t i = 0; i < parts; i++) {
-        char *slot = base + i * JOURNAL_SLOT_BYTES;
         size_t left = payload.len - i * JOURNAL_PAYLOAD_BYTES;
         uint16_t len = (uint16_t)(left < JOURNAL_PAYLOAD_BYTES ? left : JOURNAL_PAYLOAD_BYTES);
-        memcpy(slot + AT_GENERATION, &stamp->generation, sizeof(stamp->generation));
-        memcpy(slot + AT_SEQUENCE, &stamp->sequence, sizeof(stamp->sequence));
-        slot[AT_KIND] = (char)stamp->kind;
         slot[AT_PART] = (char)i;
-        slot[AT_PARTS] = (char)parts;
-        slot[AT_PARTS + 1] = 0;
         memcpy(slot + AT_LENGTH, &len, sizeof(len));
-        memset(slot + AT_LENGTH + sizeof(len), 0, JOURNAL_HEAD_BYTES - AT_LENGTH - sizeof(len));
         memcpy(slot + JOURNAL_HEAD_BYTES, payload.ptr + i * JOURNAL_PAYLOAD_BYTES, len);
         uint32_t crc = checksum(slot, len);
         memcpy(slot, &crc, sizeof(crc));
+        memcpy(base + i * JOURNAL_SLOT_BYTES, slot, (size_t)JOURNAL_HEAD_BYTES + len);
     }
 }
 
