@@ -1,20 +1,7 @@
 #include "chat/image.h"
 
+#include "core/base64.h"
 #include "core/check.h"
-
-static int digit(char c)
-{
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
 
 /* Byte i of the file, or -1: there is none, or it is no base64. */
 static int byte_at(struct slice data, size_t i)
@@ -23,8 +10,8 @@ static int byte_at(struct slice data, size_t i)
     if (i >= data.len || first + 1 >= data.len) {
         return -1;
     }
-    int high = digit(data.ptr[first]);
-    int low = digit(data.ptr[first + 1]);
+    int high = base64_digit(data.ptr[first]);
+    int low = base64_digit(data.ptr[first + 1]);
     if (high < 0 || low < 0) {
         return -1;
     }

@@ -1,5 +1,6 @@
 #include "core/jwt.h"
 
+#include "core/base64.h"
 #include "core/secret.h"
 
 #include <assert.h>
@@ -8,22 +9,6 @@
 #include <openssl/pem.h>
 
 enum { RSA_BITS_MIN = 2048, SIGNATURE_MAX_BYTES = 2048, HEADER_MAX_BYTES = 512 };
-
-/* RFC 4648 section 5, without padding. */
-static void add_base64url(struct text *t, struct slice bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (size_t i = 0; bytes.ptr && i < bytes.len; i += 3) {
-        uint32_t group = 0;
-        size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
-        for (size_t k = 0; k < 3; k++) {
-            group = group << 8 | (k < n ? (uint8_t)bytes.ptr[i + k] : 0);
-        }
-        for (size_t k = 0; k <= n; k++) {
-            text_add_char(t, digits[group >> (18 - 6 * k) & 63]);
-        }
-    }
-}
 
 /* A key with a passphrase is refused, not asked for on the terminal. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
@@ -65,7 +50,7 @@ static enum err add_signature(EVP_PKEY *key, struct slice input, struct text *ou
         return E_NOMEM;
     }
     text_add_char(out, '.');
-    add_base64url(out, slice_of((const char *)signature, len));
+    base64url_add(out, slice_of((const char *)signature, len));
     return out->is_full ? E_NOMEM : OK;
 }
 
@@ -81,9 +66,9 @@ enum err jwt_sign(struct slice pem, struct slice key_id, struct slice claims, st
         text_add_json_string(&header, key_id);
     }
     TEXT_ADD(&header, "}");
-    add_base64url(out, text_slice(&header));
+    base64url_add(out, text_slice(&header));
     text_add_char(out, '.');
-    add_base64url(out, claims);
+    base64url_add(out, claims);
     if (out->is_full || header.is_full) {
         return E_NOMEM;
     }

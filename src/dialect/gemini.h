@@ -110,9 +110,6 @@ void gemini_take_proof(struct arena *a, struct slice proof, struct chat_part *ou
 /* Names of functions as the API takes them, and back. */
 void gemini_add_name(struct text *t, struct slice name);
 struct slice gemini_real_name(struct arena *a, struct slice name);
-void base64_add(struct text *t, struct slice bytes);
-/* Either alphabet, with or without padding. E_SYNTAX: it is none; E_NOMEM. */
-MUST_USE enum err base64_read(struct arena *a, struct slice text, struct slice *out);
 
 /* gemini_look.c */
 enum err gemini_look(struct slice name, struct slice data, struct event_look *out);

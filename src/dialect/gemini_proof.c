@@ -1,71 +1,10 @@
 /* What goes to a provider or a client under another form and comes back: signatures of other
  * makers, and names of functions that the API would refuse. */
+#include "core/base64.h"
 #include "dialect/gemini.h"
-
-#include <assert.h>
-
-enum { PADDING = 64 }; /* its place in the alphabet of base64 */
 
 /* Before the maker's name in an envelope; before a name that was changed. */
 static const struct slice envelope = SLICE_INIT("llm-gateway:"), changed = SLICE_INIT("x_gw_");
-
-/* --- base64 ------------------------------------------------------------------------------------
- */
-
-void base64_add(struct text *t, struct slice bytes)
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-    assert(bytes.ptr || bytes.len == 0);
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
-        uint32_t v = (uint32_t)(unsigned char)bytes.ptr[i] << 16;
-        v |= n > 1 ? (uint32_t)(unsigned char)bytes.ptr[i + 1] << 8 : 0;
-        v |= n > 2 ? (uint32_t)(unsigned char)bytes.ptr[i + 2] : 0;
-        const char four[4] = {alphabet[v >> 18], alphabet[v >> 12 & 63],
-                              alphabet[n > 1 ? v >> 6 & 63 : PADDING],
-                              alphabet[n > 2 ? v & 63 : PADDING]};
-        text_add(t, slice_of(four, sizeof(four)));
-    }
-}
-
-static int sextet_of(char c)
-{
-    return c >= 'A' && c <= 'Z'   ? c - 'A'
-           : c >= 'a' && c <= 'z' ? c - 'a' + 26
-           : c >= '0' && c <= '9' ? c - '0' + 52
-           : c == '+' || c == '-' ? 62
-           : c == '/' || c == '_' ? 63
-                                  : -1;
-}
-
-enum err base64_read(struct arena *a, struct slice text, struct slice *out)
-{
-    while (text.len && text.ptr[text.len - 1] == '=') {
-        text.len--;
-    }
-    char *to = arena_alloc(a, text.len);
-    size_t len = 0;
-    uint32_t bits = 0;
-    unsigned count = 0;
-    if (!to || text.len % 4 == 1) {
-        return to ? E_SYNTAX : E_NOMEM;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        int six = sextet_of(text.ptr[i]);
-        if (six < 0) {
-            return E_SYNTAX;
-        }
-        bits = (bits << 6 | (uint32_t)six) & 0xFFFFFF;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            to[len++] = (char)(unsigned char)(bits >> count & 0xFF);
-        }
-    }
-    *out = slice_of(to, len);
-    return OK;
-}
 
 /* --- signatures --------------------------------------------------------------------------------
  */

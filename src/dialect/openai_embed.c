@@ -1,6 +1,6 @@
 /* Texts to be embedded, and their vectors, in OpenAI's words. The API's SDKs ask for base64 by
  * default (trap 15); between two dialects the provider is asked for numbers. */
-#include "dialect/gemini.h"
+#include "core/base64.h"
 #include "dialect/openai.h"
 #include "dialect/write.h"
 
