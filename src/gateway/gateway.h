@@ -96,8 +96,11 @@ struct gateway {
 
     _Atomic bool is_unready; /* SIGTERM came: /health/ready answers 503 */
     _Atomic int64_t directory_seq;
-    _Atomic bool is_directory_refreshing;
-    _Atomic bool is_retaining;    /* a step of retention is with the store */
+    _Atomic bool is_directory_refreshing; /* refresh_job is with the store */
+    struct store_job refresh_job;
+    _Atomic bool is_retaining; /* retain_job, a step of retention, is with the store */
+    struct store_job retain_job;
+    int64_t retain_before_unix_ns;
     _Atomic bool is_retain_short; /* the last step left something to delete */
 
     size_t worker_count;

@@ -3,21 +3,14 @@
 #include "gateway/bearer.h"
 
 #include <malloc.h>
-#include <stdlib.h>
-
-struct refresh_job {
-    struct store_job job;
-    struct gateway *gateway;
-};
 
 static void run_refresh(struct store_job *job, struct store_db *db)
 {
-    struct refresh_job *r = CONTAINER_OF(job, struct refresh_job, job);
+    struct gateway *g = CONTAINER_OF(job, struct gateway, refresh_job);
     if (db) {
-        gateway_refresh_directory(r->gateway, db);
+        gateway_refresh_directory(g, db);
     }
-    atomic_store(&r->gateway->is_directory_refreshing, false);
-    free(r);
+    atomic_store(&g->is_directory_refreshing, false);
 }
 
 /* Another process may have revoked a key: looked up four times a second, so that it is refused
@@ -28,34 +21,21 @@ static void refresh_directory(struct worker *w)
     if (atomic_exchange(&g->is_directory_refreshing, true)) {
         return;
     }
-    struct refresh_job *r = malloc(sizeof(*r));
-    if (r) {
-        *r = (struct refresh_job){.job = {.run = run_refresh}, .gateway = g};
-        if (store_submit_write(g->store, &r->job) == OK) {
-            return;
-        }
-        free(r);
+    g->refresh_job = (struct store_job){.run = run_refresh};
+    if (store_submit_write(g->store, &g->refresh_job) != OK) {
+        atomic_store(&g->is_directory_refreshing, false);
     }
-    atomic_store(&g->is_directory_refreshing, false);
 }
-
-struct retain_job {
-    struct store_job job;
-    struct gateway *gateway;
-    int64_t before_unix_ns;
-};
 
 static void run_retain(struct store_job *job, struct store_db *db)
 {
-    struct retain_job *r = CONTAINER_OF(job, struct retain_job, job);
+    struct gateway *g = CONTAINER_OF(job, struct gateway, retain_job);
     int64_t deleted = 0;
-    if (store_retain(db, r->before_unix_ns, TICK_RETAIN_ROWS, &deleted) != OK) {
-        log_event(r->gateway->log, LOG_WARNING, "old requests could not be deleted: %s",
-                  store_db_error(db));
+    if (store_retain(db, g->retain_before_unix_ns, TICK_RETAIN_ROWS, &deleted) != OK) {
+        log_event(g->log, LOG_WARNING, "old requests could not be deleted: %s", store_db_error(db));
     }
-    atomic_store(&r->gateway->is_retain_short, deleted == TICK_RETAIN_ROWS);
-    atomic_store(&r->gateway->is_retaining, false);
-    free(r);
+    atomic_store(&g->is_retain_short, deleted == TICK_RETAIN_ROWS);
+    atomic_store(&g->is_retaining, false);
 }
 
 /* One bounded step, so that usage records never wait long behind it. */
@@ -68,17 +48,11 @@ static void retain(struct worker *w, int64_t now_ns, int64_t retention_ns)
     }
     w->retain_due_ns = now_ns + TICK_RETAIN_MS * NS_PER_MS;
     atomic_store(&g->is_retain_short, false);
-    struct retain_job *r = malloc(sizeof(*r));
-    if (r) {
-        *r = (struct retain_job){.job = {.run = run_retain},
-                                 .gateway = g,
-                                 .before_unix_ns = loop_unix_ns(w->loop) - retention_ns};
-        if (store_submit_write(g->store, &r->job) == OK) {
-            return;
-        }
-        free(r);
+    g->retain_before_unix_ns = loop_unix_ns(w->loop) - retention_ns;
+    g->retain_job = (struct store_job){.run = run_retain};
+    if (store_submit_write(g->store, &g->retain_job) != OK) {
+        atomic_store(&g->is_retaining, false); /* again when it is due */
     }
-    atomic_store(&g->is_retaining, false); /* again when it is due */
 }
 
 static void on_tick(struct loop_timer *timer)

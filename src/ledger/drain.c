@@ -116,7 +116,7 @@ static enum err collect(struct ledger *l, struct lane *lane)
 
 static enum err write_batch(struct ledger *l, struct store_db *db)
 {
-    struct store_checkpoint marks[UINT8_MAX];
+    ROOM struct store_checkpoint marks[UINT8_MAX];
     struct store_batch batch = {
         .closed = l->closed, .closed_count = l->closed_count, .checkpoints = marks};
     if (l->closed_count == 0) { /* open records alone change nothing in the store */

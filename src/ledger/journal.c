@@ -158,33 +158,28 @@ bool journal_decode(struct slice payload, struct usage_record *out)
     if (payload.len < JOURNAL_IDS_BYTES + 2) {
         return false;
     }
-    struct usage_record r = {0};
     struct reader in = {payload.ptr + JOURNAL_IDS_BYTES + 2, payload.ptr + payload.len, false};
-    memcpy(&r, payload.ptr, JOURNAL_IDS_BYTES);
+    memcpy(out, payload.ptr, JOURNAL_IDS_BYTES);
     unsigned status = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES];
     unsigned flags = (uint8_t)payload.ptr[JOURNAL_IDS_BYTES + 1];
     if ((status & 15) >= RECORD_STATUS_COUNT || status >> 4 >= RECORD_DIALECT_COUNT) {
         return false;
     }
-    r.status = (enum record_status)(status & 15);
-    r.dialect = (enum record_dialect)(status >> 4);
-    r.is_stream = flags & 1;
-    r.is_estimated = flags >> 1 & 1;
-    r.is_overrun = flags >> 2 & 1;
-    r.usage.is_known = flags >> 3 & 1;
-    take_numbers(&in, &r);
-    r.provider = take_text(&in, RECORD_TEXT_MAX_BYTES);
-    r.model = take_text(&in, RECORD_TEXT_MAX_BYTES);
-    r.asked_model = take_text(&in, RECORD_TEXT_MAX_BYTES);
-    r.reason = take_text(&in, RECORD_TEXT_MAX_BYTES);
-    r.client_request_id = take_text(&in, RECORD_TEXT_MAX_BYTES);
-    r.error = take_text(&in, RECORD_ERROR_MAX_BYTES);
-    r.detail = take_text(&in, RECORD_DETAIL_MAX_BYTES);
-    if (in.is_bad || in.at != in.end) {
-        return false;
-    }
-    *out = r;
-    return true;
+    out->status = (enum record_status)(status & 15);
+    out->dialect = (enum record_dialect)(status >> 4);
+    out->is_stream = flags & 1;
+    out->is_estimated = flags >> 1 & 1;
+    out->is_overrun = flags >> 2 & 1;
+    out->usage.is_known = flags >> 3 & 1;
+    take_numbers(&in, out);
+    out->provider = take_text(&in, RECORD_TEXT_MAX_BYTES);
+    out->model = take_text(&in, RECORD_TEXT_MAX_BYTES);
+    out->asked_model = take_text(&in, RECORD_TEXT_MAX_BYTES);
+    out->reason = take_text(&in, RECORD_TEXT_MAX_BYTES);
+    out->client_request_id = take_text(&in, RECORD_TEXT_MAX_BYTES);
+    out->error = take_text(&in, RECORD_ERROR_MAX_BYTES);
+    out->detail = take_text(&in, RECORD_DETAIL_MAX_BYTES);
+    return !in.is_bad && in.at == in.end;
 }
 
 /* --- slots --- */

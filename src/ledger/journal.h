@@ -43,7 +43,7 @@ enum journal_kind { JOURNAL_NONE = 0, JOURNAL_OPEN = 1, JOURNAL_CLOSE = 2, JOURN
  * cut at whole UTF-8 characters; a detail above its bound is left out, since half of a JSON text is
  * worth nothing. */
 size_t journal_encode(const struct usage_record *r, bool is_tight, char *out) NONNULL;
-/* Texts are borrowed from payload. False: not a payload. */
+/* Texts are borrowed from payload. False: not a payload, and out means nothing. */
 MUST_USE bool journal_decode(struct slice payload, struct usage_record *out) NONNULL;
 /* The request's id alone, which is all that draining needs of an open record. */
 MUST_USE bool journal_peek_id(struct slice payload, struct id *out) NONNULL;

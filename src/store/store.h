@@ -63,9 +63,9 @@ struct store_conf {
 struct store;
 struct store_db;
 
-/* Runs on a store thread, once, then frees itself or posts itself to its loop. On E_BUSY (queue
- * full, store closing) it never runs and stays the caller's; one that was taken always runs, with a
- * db. */
+/* Runs on a store thread, once; then it is its owner's again, to be freed, posted or submitted
+ * anew. On E_BUSY (queue full, store closing) it never runs and stays the caller's; one that was
+ * taken always runs, with a db. */
 struct store_job {
     void (*run)(struct store_job *job, struct store_db *db);
     struct store_job *next;
