@@ -14,9 +14,11 @@ static void add(struct text *t, struct slice bytes, const char *alphabet, bool i
         uint32_t group = (uint32_t)p[0] << 16;
         group |= n > 1 ? (uint32_t)p[1] << 8 : 0;
         group |= n > 2 ? (uint32_t)p[2] : 0;
-        const char four[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63],
-                              n > 1 ? alphabet[group >> 6 & 63] : '=',
-                              n > 2 ? alphabet[group & 63] : '='};
+        char four[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63],
+                        alphabet[group >> 6 & 63], alphabet[group & 63]};
+        for (size_t k = n + 1; k < sizeof(four); k++) {
+            four[k] = '=';
+        }
         text_add(t, slice_of(four, is_padded ? sizeof(four) : n + 1));
     }
 }
