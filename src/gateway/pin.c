@@ -86,6 +86,21 @@ enum err pin_narrow(struct exchange *x, struct fault *out_fault)
     return e;
 }
 
+const struct route_provider *pin_keeper(const struct exchange *x, struct slice answer)
+{
+    uint64_t kept_by;
+    const struct route_provider *p = NULL;
+    if (!pins_find(x->worker->gateway->pins, x->who.tenant, answer, &kept_by)) {
+        return NULL;
+    }
+    for (size_t i = 0; (p = route_provider_at(x->conf->routes, i)) != NULL; i++) {
+        if (pins_provider(p->name) == kept_by) {
+            break;
+        }
+    }
+    return p;
+}
+
 void pin_answer(struct exchange *x)
 {
     if (x->ask.is_kept && x->outcome.kept_id.len && dialect_is_same(x->client, x->speaks)) {

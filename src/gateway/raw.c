@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "gateway/bearer.h"
 #include "gateway/call.h"
+#include "gateway/pin.h"
 #include "wire/multipart.h"
 #include "wire/spans.h"
 
@@ -131,6 +132,20 @@ static enum err find_provider(struct exchange *x, struct fault *f)
     return OK;
 }
 
+/* Only who was given an answer finds it: the provider's key is every tenant's. */
+static enum err find_keeper(struct exchange *x, struct fault *f)
+{
+    struct slice id = slice_head(x->rest, slice_find(x->rest, '/'));
+    const struct route_provider *keeper = pin_keeper(x, id);
+    if (!keeper) {
+        return refuse(f, E_NOT_FOUND, FAULT_NOT_FOUND,
+                      arena_printf(x->arena, "Response with id '%.*s' not found.",
+                                   SLICE_ARG(slice_head(id, 200))));
+    }
+    x->raw->provider = keeper->name;
+    return OK;
+}
+
 size_t raw_body_max(const struct exchange *x)
 {
     return x->raw ? x->conf->upload_max_bytes : x->conf->body_max_bytes;
@@ -156,7 +171,9 @@ enum err raw_begin(struct exchange *x, struct fault *out_fault)
     }
     raw->path = path;
     raw->query = query_without_key(x->arena, x->rq->head.query);
-    return x->route->raw == RAW_PASS ? find_provider(x, out_fault) : OK;
+    return x->route->raw == RAW_PASS   ? find_provider(x, out_fault)
+           : x->route->raw == RAW_KEPT ? find_keeper(x, out_fault)
+                                       : OK;
 }
 
 /* --- scan: the model and the bounds -------------------------------------------------------------
@@ -250,8 +267,8 @@ enum err raw_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
         .output_max_tokens = -1,
         .choices = 1,
         /* what is stored, read or deleted, and the end of a batch */
-        .is_unbilled = kind == RAW_STORE || is_reading(x) || is_verb(x, VERB_DELETE) ||
-                       (kind == RAW_BATCH && x->rest.len),
+        .is_unbilled = kind == RAW_STORE || kind == RAW_KEPT || is_reading(x) ||
+                       is_verb(x, VERB_DELETE) || (kind == RAW_BATCH && x->rest.len),
         .is_uncacheable = true,
     };
     if ((kind != RAW_MODEL && kind != RAW_PASS) || x->rq->body.len == 0) {
@@ -293,7 +310,7 @@ enum err raw_name_model(struct exchange *x, struct arena *a, struct fault *out_f
 
 bool raw_is_harmless(const struct exchange *x)
 {
-    return x->raw && (x->route->raw == RAW_STORE || is_reading(x));
+    return x->raw && (x->route->raw == RAW_STORE || x->route->raw == RAW_KEPT || is_reading(x));
 }
 
 enum err raw_plan(struct exchange *x, struct slice *out_near)
@@ -304,7 +321,7 @@ enum err raw_plan(struct exchange *x, struct slice *out_near)
         enum err e = route_resolve(routes, x->arena, x->ask.model, &x->plan, out_near);
         return e ? e : route_narrow(x->arena, x->client, &x->plan);
     }
-    if (x->route->raw != RAW_PASS) {
+    if (provider.len == 0) {
         const struct route_provider *first = route_first(routes, x->client);
         if (!first) {
             return E_NOT_FOUND;

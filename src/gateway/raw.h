@@ -19,7 +19,7 @@
 #include "wire/json_tap.h"
 
 struct raw {
-    struct slice provider;    /* RAW_PASS: the one that the path names */
+    struct slice provider;    /* RAW_PASS: the one that the path names; RAW_KEPT: the keeper */
     struct slice path;        /* below the provider's base, "/files/x" */
     struct slice query;       /* without '?' and without key=; may be empty */
     bool is_json;             /* the request's body is a JSON object */

@@ -18,6 +18,7 @@ enum raw_kind {
     RAW_MODEL, /* a model answers: its name is a JSON member or a form's field */
     RAW_STORE, /* files and uploads: nothing is billed */
     RAW_BATCH, /* what it will cost is not known when it is sent */
+    RAW_KEPT,  /* /responses/{id}...: an answer that a provider keeps for the tenant */
     RAW_PASS   /* /passthrough/{provider}/... */
 };
 

@@ -255,6 +255,11 @@ const struct dialect *route_dialect(const struct route_target *target, const str
     return dialect_choose(client, op, p->dialects, p->dialect_count);
 }
 
+const struct route_provider *route_provider_at(const struct route_table *t, size_t i)
+{
+    return i < t->seat_count ? t->seats[i].provider : NULL;
+}
+
 const struct route_provider *route_first(const struct route_table *t, const struct dialect *d)
 {
     for (size_t i = 0; i < t->seat_count; i++) {

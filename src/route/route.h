@@ -93,6 +93,8 @@ MUST_USE enum err route_address(const struct route_table *t, struct arena *a, st
  * models that OpenAI serves by Responses alone, which a chat is translated for. */
 const struct dialect *route_dialect(const struct route_target *target, const struct dialect *client,
                                     enum chat_operation op);
+/* The i-th in fallback order; NULL: there are not so many. */
+const struct route_provider *route_provider_at(const struct route_table *t, size_t i);
 /* The first provider of a dialect, in fallback order; NULL: there is none. */
 const struct route_provider *route_first(const struct route_table *t, const struct dialect *d);
 /* Leaves only targets of providers that speak the dialect; E_NOT_FOUND: none is left. */

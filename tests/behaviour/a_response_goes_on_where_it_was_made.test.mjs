@@ -104,6 +104,35 @@ describe("a response goes on where it was made", () => {
         });
     });
 
+    test("an answer is looked at, and deleted, where it is kept, and costs nothing", async () => {
+        for (const model of ["both", "blue", "red", "both"]) {
+            const first = await ask(model, "keep this");
+            const { data } = first;
+            const got = await client.responses.retrieve(data.id).withResponse();
+            assert.equal(madeBy(got), madeBy(first));
+            assert.equal(got.data.id, data.id);
+            assert.equal(got.data.output_text, data.output_text);
+            const row = await gateway.row(got.response);
+            assert.deepEqual([row.status, row.provider, row.total_tokens, row.cost_nusd], ["success", madeBy(first), 0, 0]);
+            assert.equal((await client.responses.inputItems.list(data.id)).data[0].content[0].text, "keep this");
+            await client.responses.delete(data.id);
+            await assert.rejects(client.responses.retrieve(data.id), OpenAI.NotFoundError);
+        }
+    });
+
+    test("another tenant's answer, and one that nobody keeps, is a 404 without a call", async () => {
+        const { data } = await ask("red", "a secret");
+        const stranger = new OpenAI({ apiKey: other, baseURL: gateway.base, maxRetries: 0 });
+        const before = await received();
+        const unknown = (id) => (e) => e instanceof OpenAI.NotFoundError && e.error.message === `Response with id '${id}' not found.` && e.type === "invalid_request_error";
+        await assert.rejects(stranger.responses.retrieve(data.id), unknown(data.id));
+        await assert.rejects(stranger.responses.delete(data.id), unknown(data.id));
+        await assert.rejects(stranger.responses.cancel(data.id), unknown(data.id));
+        await assert.rejects(client.responses.retrieve("resp_unknown"), unknown("resp_unknown"));
+        assert.equal(await received(), before);
+        assert.equal((await client.responses.retrieve(data.id)).id, data.id);
+    });
+
     test("a conversation that was made elsewhere needs a model of one provider", async () => {
         const more = { conversation: "conv_1" };
         await assert.rejects(ask("both", "x", undefined, more), (e) => e instanceof OpenAI.BadRequestError && e.param === "conversation" && /several serve the model `both`/.test(e.message));
