@@ -39,6 +39,7 @@ enum responses_member {
     R_USER,
     R_SAFETY_IDENTIFIER,
     R_PROMPT_CACHE_KEY,
+    R_REQUEST_ID,
     R_COUNT
 };
 

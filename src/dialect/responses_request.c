@@ -28,6 +28,7 @@ static const struct span_name member_names[R_COUNT] = {
     [R_USER] = {SLICE_INIT("user"), true},
     [R_SAFETY_IDENTIFIER] = {SLICE_INIT("safety_identifier"), true},
     [R_PROMPT_CACHE_KEY] = {SLICE_INIT("prompt_cache_key"), false},
+    [R_REQUEST_ID] = {SLICE_INIT("request_id"), true},
 };
 
 /* One scan at work. */
@@ -163,6 +164,18 @@ static bool read_pins(struct reader *r)
     return true;
 }
 
+/* vLLM lets a client choose the answer's id: another tenant's answer would be replaced, or pinned
+ * to who asked for its id (docs/decisions/007). */
+static bool chooses_no_id(struct reader *r)
+{
+    if (read_is_given(&r->m->at[R_REQUEST_ID])) {
+        openai_refuse(r->arena, r->fault, "request_id", "unknown_parameter",
+                      "Unknown parameter: 'request_id'.");
+        return false;
+    }
+    return true;
+}
+
 static bool read_flags(struct reader *r)
 {
     bool is_stored;
@@ -229,7 +242,8 @@ enum err responses_scan(struct arena *a, enum chat_operation op, struct slice bo
                       "The body is not a valid JSON object: %s at byte %zu.", why->what, why->at);
         return e;
     }
-    if (!read_model(&r) || !read_flags(&r) || !read_input(&r) || !read_most(&r) || !read_pins(&r)) {
+    if (!read_model(&r) || !read_flags(&r) || !read_input(&r) || !read_most(&r) ||
+        !chooses_no_id(&r) || !read_pins(&r)) {
         return out_fault->kind == FAULT_OVERLOADED ? E_NOMEM : E_SYNTAX;
     }
     read_bounds(&r);

@@ -98,7 +98,7 @@ const struct route_provider *pin_keeper(const struct exchange *x, struct slice a
             break;
         }
     }
-    return p;
+    return p && route_speaks(p, &dialect_responses) ? p : NULL;
 }
 
 void pin_answer(struct exchange *x)

@@ -132,10 +132,27 @@ static enum err find_provider(struct exchange *x, struct fault *f)
     return OK;
 }
 
+/* What can be done with a kept answer that costs nothing. */
+static bool is_kept_operation(const struct exchange *x, struct slice below)
+{
+    switch (x->rq->head.verb) {
+    case VERB_GET:
+    case VERB_HEAD: return below.len == 0 || slice_eq(below, SLICE("/input_items"));
+    case VERB_DELETE: return below.len == 0;
+    case VERB_POST: return slice_eq(below, SLICE("/cancel"));
+    default: return false;
+    }
+}
+
 /* Only who was given an answer finds it: the provider's key is every tenant's. */
 static enum err find_keeper(struct exchange *x, struct fault *f)
 {
     struct slice id = slice_head(x->rest, slice_find(x->rest, '/'));
+    if (!is_kept_operation(x, slice_from(x->rest, id.len))) {
+        return refuse(f, E_NOT_FOUND, FAULT_NOT_FOUND,
+                      SLICE("A response can be got, deleted, cancelled, and asked for its "
+                            "input_items; there is no other path below it."));
+    }
     const struct route_provider *keeper = pin_keeper(x, id);
     if (!keeper) {
         return refuse(f, E_NOT_FOUND, FAULT_NOT_FOUND,
@@ -148,7 +165,8 @@ static enum err find_keeper(struct exchange *x, struct fault *f)
 
 size_t raw_body_max(const struct exchange *x)
 {
-    return x->raw ? x->conf->upload_max_bytes : x->conf->body_max_bytes;
+    return x->raw && x->route->raw != RAW_KEPT ? x->conf->upload_max_bytes
+                                               : x->conf->body_max_bytes;
 }
 
 enum err raw_begin(struct exchange *x, struct fault *out_fault)
@@ -361,8 +379,13 @@ static struct slice request_line(const struct exchange *x)
     text_add(&t, x->target->provider->base_path);
     text_add(&t, raw->path);
     text_add(&t, x->target->provider->base_path.len || raw->path.len ? SLICE_NONE : SLICE("/"));
-    text_add(&t, raw->query.len ? SLICE("?") : SLICE_NONE);
-    text_add(&t, raw->query);
+    struct slice fixed = x->target->provider->fixed_query; /* Azure's api-version */
+    bool is_fixed = fixed.len && slice_search(raw->query, SLICE("api-version=")) == raw->query.len;
+    text_add(&t, is_fixed ? fixed : SLICE_NONE);
+    if (raw->query.len) {
+        text_add(&t, is_fixed ? SLICE("&") : SLICE("?"));
+        text_add(&t, raw->query);
+    }
     TEXT_ADD(&t, " HTTP/1.1\r\n");
     return t.is_full ? SLICE_NONE : text_slice(&t);
 }

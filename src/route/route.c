@@ -239,7 +239,7 @@ enum err route_address(const struct route_table *t, struct arena *a, struct slic
     return E_NOT_FOUND;
 }
 
-static bool speaks(const struct route_provider *p, const struct dialect *d)
+bool route_speaks(const struct route_provider *p, const struct dialect *d)
 {
     return route_dialect_index(p, d) < p->dialect_count;
 }
@@ -249,7 +249,7 @@ const struct dialect *route_dialect(const struct route_target *target, const str
 {
     const struct route_provider *p = target->provider;
     if (target->facts.mode == ROUTE_MODE_RESPONSES && op == CHAT_OP_CHAT &&
-        speaks(p, &dialect_responses)) {
+        route_speaks(p, &dialect_responses)) {
         return &dialect_responses;
     }
     return dialect_choose(client, op, p->dialects, p->dialect_count);
@@ -263,7 +263,7 @@ const struct route_provider *route_provider_at(const struct route_table *t, size
 const struct route_provider *route_first(const struct route_table *t, const struct dialect *d)
 {
     for (size_t i = 0; i < t->seat_count; i++) {
-        if (speaks(t->seats[i].provider, d)) {
+        if (route_speaks(t->seats[i].provider, d)) {
             return t->seats[i].provider;
         }
     }
@@ -278,7 +278,7 @@ enum err route_narrow(struct arena *a, const struct dialect *d, struct route_pla
         return E_NOMEM;
     }
     for (size_t i = 0; i < plan->count; i++) {
-        if (speaks(plan->targets[i].provider, d)) {
+        if (route_speaks(plan->targets[i].provider, d)) {
             targets[count++] = plan->targets[i];
         }
     }

@@ -93,6 +93,7 @@ MUST_USE enum err route_address(const struct route_table *t, struct arena *a, st
  * models that OpenAI serves by Responses alone, which a chat is translated for. */
 const struct dialect *route_dialect(const struct route_target *target, const struct dialect *client,
                                     enum chat_operation op);
+bool route_speaks(const struct route_provider *p, const struct dialect *d);
 /* The i-th in fallback order; NULL: there are not so many. */
 const struct route_provider *route_provider_at(const struct route_table *t, size_t i);
 /* The first provider of a dialect, in fallback order; NULL: there is none. */

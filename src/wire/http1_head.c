@@ -122,12 +122,6 @@ static enum http1_fault read_status_line(struct http_head *head, struct slice li
     }
     head->status = (code[0] - '0') * 100 + (code[1] - '0') * 10 + (code[2] - '0');
     head->reason = slice_from(line, 13);
-    for (size_t i = 0; i < head->reason.len; i++) {
-        unsigned char c = (unsigned char)head->reason.ptr[i];
-        if ((c < ' ' && c != '\t') || c == 0x7f) {
-            return HTTP1_BAD_SYNTAX;
-        }
-    }
     return HTTP1_OK;
 }
 
@@ -324,7 +318,8 @@ static bool is_host_good(struct slice host)
     return host.len > 0;
 }
 
-static void read_connection(struct http_head *head, struct slice value)
+/* False: it closes, whatever else is said. */
+static bool read_connection(struct http_head *head, struct slice value)
 {
     while (value.len) {
         struct slice token = slice_head(value, slice_find(value, ','));
@@ -332,12 +327,13 @@ static void read_connection(struct http_head *head, struct slice value)
         token = slice_trim(token);
         if (slice_eq_nocase(token, SLICE("close"))) {
             head->is_keep_alive = false;
-            return;
+            return false;
         }
         if (slice_eq_nocase(token, SLICE("keep-alive"))) {
             head->is_keep_alive = true;
         }
     }
+    return true;
 }
 
 /* All digits, at most 18 of them, so that it fits. */
@@ -454,8 +450,9 @@ static enum http1_fault read_meaning(struct http1_head_bytes *in, struct http_he
 {
     head->is_keep_alive = head->version_minor == 1;
     for (size_t i = 0; has(seen->once, FIELD_CONNECTION) && i < head->header_count; i++) {
-        if (head->headers[i].field == FIELD_CONNECTION) {
-            read_connection(head, head->headers[i].value);
+        if (head->headers[i].field == FIELD_CONNECTION &&
+            !read_connection(head, head->headers[i].value)) {
+            break;
         }
     }
     head->has_upgrade = has(seen->once, FIELD_UPGRADE);

@@ -17,7 +17,8 @@ describe("a response goes on where it was made", () => {
         const config =
             "providers:\n" + provider("red", sims.red) + provider("blue", sims.blue) +
             `  chat: {dialect: openai, base_url: "${sims.blue.base}", keys: [sk-test], passes_unknown: true}\n` +
-            "models:\n" +
+            `  azure: {dialect: [openai, responses], base_url: "${sims.red.origin}/openai/v1", keys: [sk-test], passes_unknown: true, api_version: preview}\n` +
+            "models:\n  azure: {targets: [[{provider: azure, model: gpt-5}]]}\n" +
             "  both: {targets: [[{provider: red, model: gpt-5}, {provider: blue, model: gpt-5}]]}\n" +
             "  red: {targets: [[{provider: red, model: gpt-5}], [{provider: blue, model: gpt-5}], [{provider: chat, model: gpt-5}]]}\n" +
             "  blue: {targets: [[{provider: blue, model: gpt-5}]]}\n" +
@@ -131,6 +132,30 @@ describe("a response goes on where it was made", () => {
         await assert.rejects(client.responses.retrieve("resp_unknown"), unknown("resp_unknown"));
         assert.equal(await received(), before);
         assert.equal((await client.responses.retrieve(data.id)).id, data.id);
+    });
+
+    test("Azure's is asked for under the API version that made it", async () => {
+        const { data } = await ask("azure", "made at Azure");
+        const seen = (await sims.red.requests()).length;
+        await client.responses.retrieve(data.id);
+        await client.responses.inputItems.list(data.id, { limit: 5 });
+        const targets = (await sims.red.requests()).slice(seen).map((r) => r.target);
+        assert.deepEqual(targets, [`/openai/v1/responses/${data.id}?api-version=preview`, `/openai/v1/responses/${data.id}/input_items?api-version=preview&limit=5`]);
+    });
+
+    test("nothing else passes below an answer, and nobody chooses its id", async () => {
+        const { data } = await ask("red", "mine");
+        const before = await received();
+        const at = (method, path) => gateway.request(key, `/v1/responses/${path}`, method === "POST" ? {} : undefined, { method });
+        for (const [method, path] of [["POST", data.id], ["POST", `${data.id}/anything`], ["DELETE", `${data.id}/input_items`], ["GET", `${data.id}/`], ["GET", `${data.id}%2finput_items`], ["POST", "compact"]]) {
+            const r = await at(method, path);
+            assert.ok([400, 404].includes(r.status), `${method} ${path}: ${r.status}`);
+            assert.equal((await r.json()).error.type, "invalid_request_error");
+        }
+        await assert.rejects(ask("red", "x", undefined, { request_id: data.id }), (e) => e instanceof OpenAI.BadRequestError && e.param === "request_id" && e.code === "unknown_parameter");
+        assert.equal(await received(), before);
+        assert.equal((await at("HEAD", data.id)).status, 200);
+        assert.equal((await fetch(`${gateway.origin}/responses/${data.id}`, { headers: { authorization: `Bearer ${key}` } })).status, 200);
     });
 
     test("a conversation that was made elsewhere needs a model of one provider", async () => {

@@ -76,6 +76,11 @@ static const struct {
      HTTP1_ERROR, 0},
     {SLICE_INIT("HTTP/1.1 200 OK\r\nServer: x\r\n\r\nuntil close"), false, HTTP1_END, 0},
     {SLICE_INIT("HTTP/1.0 200 OK\r\n\r\nuntil close"), false, HTTP1_END, 0},
+    {SLICE_INIT("HTTP/1.1 200 OK\r\nConnection: close\r\nConnection: keep-alive\r\n"
+                "Content-Length: 0\r\n\r\n"),
+     false, HTTP1_ERROR, 1},
+    {SLICE_INIT("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"), false,
+     HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 204 No Content\r\n\r\n"), false, HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, HTTP1_ERROR, 1},
     {SLICE_INIT("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n"
@@ -138,6 +143,8 @@ static void every_byte_is_taken_only_where_llhttp_takes_it(void **state)
         {SLICE_INIT("GET /a"), SLICE_INIT("b HTTP/1.1\r\nHost: a\r\n\r\n"), false},
         {SLICE_INIT("GET /a?b"), SLICE_INIT("c HTTP/1.1\r\nHost: a\r\n\r\n"), false},
         {SLICE_INIT("GET /"), SLICE_INIT(" HTTP/1.1\r\nHost: a\r\n\r\n"), false},
+        {SLICE_INIT("GET http://a"), SLICE_INIT("b/ HTTP/1.1\r\nHost: a\r\n\r\n"), false},
+        {SLICE_INIT("GET / HTTP/1."), SLICE_INIT("\r\nHost: a\r\n\r\n"), false},
         {SLICE_INIT(POST "X-a"), SLICE_INIT("b: c\r\n\r\n"), false},
         {SLICE_INIT(POST "Content"), SLICE_INIT("Length: 0\r\n\r\n"), false},
         {SLICE_INIT(POST "X-a: b"), SLICE_INIT("c\r\n\r\n"), false},
@@ -146,6 +153,7 @@ static void every_byte_is_taken_only_where_llhttp_takes_it(void **state)
         {SLICE_INIT(POST "Content-Length:"), SLICE_INIT("0\r\n\r\n"), false},
         {SLICE_INIT(POST "Connection: close"), SLICE_INIT("\r\n\r\n"), false},
         {SLICE_INIT(POST "Connection:"), SLICE_INIT("close\r\n\r\n"), false},
+        {SLICE_INIT(POST "Connection: close,"), SLICE_INIT("x\r\n\r\n"), false},
         {SLICE_INIT(POST "Expect: "), SLICE_INIT("100-continue\r\n\r\n"), false},
         {SLICE_INIT("HTTP/1.1 200 O"), SLICE_INIT("K\r\nContent-Length: 0\r\n\r\n"), true},
         {SLICE_INIT("HTTP/1.1 200"), SLICE_INIT("\r\nContent-Length: 0\r\n\r\n"), true},
