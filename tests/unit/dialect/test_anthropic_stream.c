@@ -1,6 +1,6 @@
 /* Anthropic's streams: recorded ones pass byte for byte in every cut and say what the recording
  * says; stored ones become bodies and back. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/anthropic";
 
@@ -25,34 +25,13 @@ static void relay_fixture(struct arena *a, const char *name, struct slice in)
 {
     struct run whole;
     int64_t told[4];
-    run_whole(a, &dialect_anthropic, &dialect_anthropic, in, &whole);
-    assert_int_equal(whole.end, OK);
-    if (!slice_eq(text_slice(&whole.bytes), in)) {
-        fail_msg("%s: the bytes differ", name);
-    }
-    assert_int_equal(whole.terminals, 1);
-    assert_int_equal(whole.after_terminal, 0);
-    assert_true(whole.outcome.is_complete && whole.outcome.has_usage);
-    assert_true(whole.outcome.model.len > 0);
-    assert_int_not_equal(whole.outcome.finish, CHAT_FINISH_NONE);
+    trial_relay(a, &dialect_anthropic, name, in, true, &whole);
     usage_told(a, in, told);
     assert_int_equal(whole.outcome.usage.input, told[0]);
     assert_int_equal(whole.outcome.usage.cache_write_5m + whole.outcome.usage.cache_write_1h,
                      told[1]);
     assert_int_equal(whole.outcome.usage.cache_read, told[2]);
     assert_int_equal(usage_completion(&whole.outcome.usage), told[3]);
-    size_t stride = in.len <= 4096 ? 1 : in.len / 601 + 1;
-    for (size_t cut = 0; cut < in.len; cut += stride) {
-        struct arena b;
-        struct run k;
-        arena_init(&b, NULL, (size_t)64 << 20);
-        run_stream(&b, &dialect_anthropic, &dialect_anthropic, in, cut, 0, &k);
-        assert_int_equal(k.end, OK);
-        assert_true(slice_eq(text_slice(&k.bytes), in));
-        assert_memory_equal(&k.outcome.usage, &whole.outcome.usage, sizeof(struct usage));
-        assert_int_equal(k.outcome.output_bytes, whole.outcome.output_bytes);
-        arena_deinit(&b);
-    }
 }
 
 static void recorded_streams_pass_byte_for_byte_in_every_cut(void **state)
@@ -61,34 +40,10 @@ static void recorded_streams_pass_byte_for_byte_in_every_cut(void **state)
     assert_int_equal(fixture_each_in(dir, ".sse", relay_fixture), 16);
 }
 
-/* A stored stream as a body says the same; the body as a stream once more. */
 static void stored_fixture(struct arena *a, const char *name, struct slice in)
 {
-    struct run direct, spread;
-    struct slice body, events, again;
-    struct outcome seen = {.wants_detail = true};
-    struct chat_response r;
-    run_whole(a, &dialect_anthropic, &dialect_openai, in, &direct);
-    if (dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, in, &body)) {
-        fail_msg("%s: no body", name);
-    }
-    assert_int_equal(dialect_anthropic.observe(a, CHAT_OP_CHAT, body, &seen), OK);
-    assert_int_equal(seen.finish, direct.outcome.finish);
-    assert_memory_equal(&seen.usage, &direct.outcome.usage, sizeof(seen.usage));
-    assert_int_equal(dialect_anthropic.decode_response(a, body, &r), OK);
-    if (strcmp(name, "vai-spliced-message-start.sse") != 0) { /* its first try is in the stream */
-        run_check_same(a, name, dialect_stream_answer(direct.stream), &r);
-    }
-    assert_int_equal(
-        dialect_body_to_events(a, &dialect_anthropic, CHAT_OP_CHAT, body, true, &events), OK);
-    run_whole(a, &dialect_anthropic, &dialect_openai, events, &spread);
-    assert_int_equal(spread.end, OK);
-    run_check_same(a, name, dialect_stream_answer(spread.stream), &r);
-    assert_int_equal(dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, events, &again),
-                     OK);
-    if (!run_same_json(a, body, again)) {
-        fail_msg("%s:\n%.*s\n%.*s", name, SLICE_ARG(body), SLICE_ARG(again));
-    }
+    bool is_spliced = strcmp(name, "vai-spliced-message-start.sse") == 0; /* its first try, too */
+    (void)trial_stored(a, &dialect_anthropic, name, in, !is_spliced);
 }
 
 static void stored_streams_and_bodies_turn_into_each_other(void **state)
@@ -100,21 +55,10 @@ static void stored_streams_and_bodies_turn_into_each_other(void **state)
 /* The recorded whole answers spread to events and put together are what they were. */
 static void body_fixture(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *root;
-    struct slice events, again;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *tree =
-        json_get(root, "response") ? json_get(json_get(root, "response"), "body") : root;
-    if (!yyjson_is_arr(json_get(tree, "content"))) {
-        return;
-    }
-    struct slice body = json_text(a, tree);
-    assert_int_equal(
-        dialect_body_to_events(a, &dialect_anthropic, CHAT_OP_CHAT, body, true, &events), OK);
-    assert_int_equal(dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, events, &again),
-                     OK);
-    if (!run_same_json(a, body, again)) {
-        fail_msg("%s:\n%.*s\n%.*s", name, SLICE_ARG(body), SLICE_ARG(again));
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
+    if (yyjson_is_arr(json_get(tree, "content"))) {
+        (void)trial_spread(a, &dialect_anthropic, name, json_text(a, tree));
     }
 }
 
@@ -143,16 +87,7 @@ static void recorded_bodies_survive_the_form_of_a_stream(void **state)
 
 static void same(const char *in, enum err want, const char *out, struct run *k)
 {
-    struct slice text = slice_str(in);
-    for (size_t cut = 0; cut <= text.len; cut++) {
-        struct arena a;
-        arena_init(&a, NULL, (size_t)16 << 20);
-        run_stream(&a, &dialect_anthropic, &dialect_anthropic, text, cut, 0, k);
-        if (k->end != want || !slice_eq(text_slice(&k->bytes), slice_str(out))) {
-            fail_msg("cut %zu: error %d\n%.*s", cut, (int)k->end, SLICE_ARG(text_slice(&k->bytes)));
-        }
-        arena_deinit(&a);
-    }
+    trial_cuts(&dialect_anthropic, in, want, out, k);
 }
 
 /* There is no [DONE] (trap 13): message_stop ends it, and only it, or a stop_reason before. */
@@ -359,37 +294,8 @@ static void survives_any_lack_of_memory(void **state)
                                           "\"server_tool_use\",\"id\":\"s\",\"input\":{}}") CLOSE(2)
                     END("tool_use", U) STOP);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
-        bool succeeded = false;
-        for (size_t cap = 0; cap < 120000; cap += 256) {
-            struct arena a, big;
-            struct run k = {.end = OK};
-            struct slice out;
-            arena_init(&a, NULL, cap);
-            arena_init(&big, NULL, (size_t)1 << 20);
-            k.bytes = text_growing(&big);
-            struct stream_options o = {.provider = &dialect_anthropic,
-                                       .client = clients[i],
-                                       .event_max_bytes = 4096,
-                                       .gathers = true,
-                                       .on_bytes = run_on_bytes,
-                                       .ctx = &k,
-                                       .render_last = run_render_last};
-            enum err e = dialect_stream_new(&a, &o, &k.outcome, &k.stream);
-            for (size_t at = 0; at < in.len && !e; at += 5) {
-                e = dialect_stream_feed(k.stream, slice_head(slice_from(in, at), 5));
-            }
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            assert_int_equal(k.terminals, e == OK);
-            succeeded = e == OK;
-            e = dialect_events_to_body(&a, &dialect_anthropic, CHAT_OP_CHAT, in, &out);
-            e = e ? e
-                  : dialect_body_to_events(&a, &dialect_anthropic, CHAT_OP_CHAT, out, true, &out);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            succeeded = succeeded && e == OK;
-            arena_deinit(&a);
-            arena_deinit(&big);
-        }
-        assert_true(succeeded);
+        const struct trial_meal m = {&dialect_anthropic, clients[i], in, &dialect_anthropic, in};
+        fixture_starve(trial_starved, &m, 120000, 256);
     }
 }
 

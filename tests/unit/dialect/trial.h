@@ -95,6 +95,7 @@ static inline struct slice trial_stored(struct arena *a, const struct dialect *d
     }
     assert_int_equal(d->observe(a, CHAT_OP_CHAT, body, &seen), OK);
     assert_int_equal(seen.finish, direct.outcome.finish);
+    assert_int_equal(seen.output_bytes > 0, direct.outcome.output_bytes > 0);
     assert_memory_equal(&seen.usage, &direct.outcome.usage, sizeof(seen.usage));
     assert_int_equal(d->decode_response(a, body, &r), OK);
     if (is_same) {
