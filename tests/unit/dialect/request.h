@@ -33,6 +33,23 @@ static inline void request_refused(const struct dialect *d, enum chat_operation 
     arena_deinit(&a);
 }
 
+/* Bytes bound its prompt, and it may be cached, as is said. */
+static inline void request_bounded(const struct dialect *d, const char *body, bool is_bounded,
+                                   bool is_uncacheable)
+{
+    struct arena a;
+    struct chat_ask k;
+    struct fault f;
+    arena_init(&a, NULL, (size_t)1 << 20);
+    assert_int_equal(d->scan(&a, CHAT_OP_CHAT, slice_str(body), &k, &f), OK);
+    int64_t least = is_bounded ? (int64_t)k.body.len : -1;
+    if ((k.prompt_max_tokens >= 0) != is_bounded || k.prompt_max_tokens < least ||
+        k.is_uncacheable != is_uncacheable) {
+        fail_msg("%s: %lld", body, (long long)k.prompt_max_tokens);
+    }
+    arena_deinit(&a);
+}
+
 /* It passes the scan, and decoding names the place. begins: the message does so with it. */
 static inline void request_undecodable(const struct dialect *d, const char *body, const char *param,
                                        bool begins)

@@ -13,10 +13,7 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     }
     struct slice body = json_text(a, tree);
     if (status >= 400 || json_get(tree, "error")) {
-        struct upstream_fault f;
-        dialect_openai.read_fault(a, (int)status, body, &f);
-        yyjson_val *error = json_get(tree, "error");
-        assert_true(slice_eq(f.message, json_get_string(error, "message")));
+        (void)trial_refusal(a, &dialect_openai, status, tree);
         refusals++;
         return;
     }

@@ -16,19 +16,12 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     struct slice body = json_text(a, tree);
     struct outcome out = {.wants_detail = true};
     if (status >= 400) {
-        struct upstream_fault f;
-        dialect_anthropic.read_fault(a, (int)status, body, &f);
-        assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
-        assert_int_equal(f.blame, BLAME_CLIENT);
+        assert_int_equal(trial_refusal(a, &dialect_anthropic, status, tree), BLAME_CLIENT);
         refusals++;
         return;
     }
     if (!json_get(tree, "content")) {
-        int64_t count = 0;
-        assert_int_equal(dialect_anthropic.read_count(body, &count), OK);
-        assert_int_equal(count, fixture_count(tree, "input_tokens"));
-        assert_int_equal(dialect_anthropic.observe(a, CHAT_OP_COUNT_TOKENS, body, &out), OK);
-        assert_true(out.has_usage && !out.is_empty && usage_total(&out.usage) == 0);
+        trial_counted(a, &dialect_anthropic, tree, fixture_count(tree, "input_tokens"));
         counts++;
         return;
     }
@@ -254,13 +247,7 @@ static void paths_credentials_and_constant_headers(void **state)
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OPENAI), &dialect_openai);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OWN), &dialect_own);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_GEMINI), &dialect_gemini);
-    struct text count = text_growing(&a);
-    int64_t tokens = 0;
-    dialect_anthropic.render_count(2095, &count);
-    assert_true(slice_eq(text_slice(&count), SLICE("{\"input_tokens\":2095}")));
-    assert_int_equal(dialect_anthropic.read_count(text_slice(&count), &tokens), OK);
-    assert_int_equal(tokens, 2095);
-    assert_int_equal(dialect_anthropic.read_count(SLICE("{}"), &tokens), E_SYNTAX);
+    trial_count(&a, &dialect_anthropic, 2095, "{\"input_tokens\":2095}");
     arena_deinit(&a);
 }
 

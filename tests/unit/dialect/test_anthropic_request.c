@@ -142,16 +142,8 @@ static void tells_when_bytes_do_not_bound_the_prompt(void **state)
         {HEAD "\"container\":null," M "}", true, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, cases[i].body, &k, &f), OK);
-        if ((k.prompt_max_tokens >= 0) != cases[i].is_bounded ||
-            k.is_uncacheable != cases[i].is_uncacheable) {
-            fail_msg("%s", cases[i].body);
-        }
-        arena_deinit(&a);
+        request_bounded(&dialect_anthropic, cases[i].body, cases[i].is_bounded,
+                        cases[i].is_uncacheable);
     }
 }
 

@@ -157,21 +157,13 @@ static void usage_is_merged_and_never_added(void **state)
          {.input = 0, .output = 1}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(
-            &a,
+        char in[2048];
+        (void)snprintf(
+            in, sizeof(in),
             EV("message_start", ",\"message\":{\"model\":\"m\",\"usage\":%s}")
                 EV("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":%s") STOP,
             cases[i].start, cases[i].end);
-        run_stream(&a, &dialect_anthropic, &dialect_anthropic, in, 9, 0, &k);
-        assert_int_equal(k.end, OK);
-        struct usage want = cases[i].usage;
-        want.is_known = true;
-        assert_memory_equal(&k.outcome.usage, &want, sizeof(want));
-        assert_true(k.outcome.has_usage);
-        arena_deinit(&a);
+        trial_usage(&dialect_anthropic, in, cases[i].usage);
     }
 }
 
@@ -193,13 +185,9 @@ static void every_stop_reason_is_known(void **state)
         {"what_comes_next", CHAT_FINISH_STOP},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, START(U) END("%s", U) STOP, cases[i].reason);
-        run_whole(&a, &dialect_anthropic, &dialect_anthropic, in, &k);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), START(U) END("%s", U) STOP, cases[i].reason);
+        trial_finish(&dialect_anthropic, in, cases[i].finish);
     }
 }
 
@@ -217,18 +205,8 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_anthropic, &dialect_openai,
                                                     &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
-        struct slice error = slice_str(streams[i / ARRAY_LEN(clients)]);
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in = arena_printf(&a, START(U) TEXT(0) SAY(0, "a") "%.*s", SLICE_ARG(error));
-        run_whole(&a, &dialect_anthropic, clients[i % ARRAY_LEN(clients)], in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors, 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        trial_error(&dialect_anthropic, clients[i % ARRAY_LEN(clients)],
+                    START(U) TEXT(0) SAY(0, "a"), streams[i / ARRAY_LEN(clients)], 1);
     }
 }
 
@@ -257,28 +235,13 @@ static void what_is_no_stream_is_refused(void **state)
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"content\":[]}\n\n",
                                       "data: hello\n\n",    "data: [1]\n\n",
                                       "data: {\"a\":}\n\n", "upstream connect error\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
-    struct arena a;
-    struct slice out;
-    arena_init(&a, NULL, (size_t)1 << 20);
     static const char *const cut[] = {"",
                                       START(U),
                                       START(U) END("end_turn", U),
                                       EV("error", ",\"error\":{}") STOP,
                                       STOP,
                                       START(U) SAY(3, "x") STOP};
-    for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
-        assert_int_equal(
-            dialect_events_to_body(&a, &dialect_anthropic, CHAT_OP_CHAT, slice_str(cut[i]), &out),
-            E_SYNTAX);
-    }
-    assert_int_equal(
-        dialect_body_to_events(&a, &dialect_anthropic, CHAT_OP_CHAT, SLICE("{}"), true, &out),
-        E_SYNTAX);
-    arena_deinit(&a);
+    trial_no_stream(&dialect_anthropic, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
 }
 
 static void survives_any_lack_of_memory(void **state)

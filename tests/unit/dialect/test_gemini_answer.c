@@ -16,19 +16,12 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     struct slice body = json_text(a, tree);
     struct outcome out = {.wants_detail = true};
     if (status >= 400) {
-        struct upstream_fault f;
-        dialect_gemini.read_fault(a, (int)status, body, &f);
-        assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
-        assert_int_equal(f.blame, BLAME_US_DEPLOYMENT);
+        assert_int_equal(trial_refusal(a, &dialect_gemini, status, tree), BLAME_US_DEPLOYMENT);
         refusals++;
         return;
     }
     if (json_get(tree, "totalTokens")) {
-        int64_t count = 0;
-        assert_int_equal(dialect_gemini.read_count(body, &count), OK);
-        assert_int_equal(count, fixture_count(tree, "totalTokens"));
-        assert_int_equal(dialect_gemini.observe(a, CHAT_OP_COUNT_TOKENS, body, &out), OK);
-        assert_true(out.has_usage && !out.is_empty && usage_total(&out.usage) == 0);
+        trial_counted(a, &dialect_gemini, tree, fixture_count(tree, "totalTokens"));
         counts++;
         return;
     }
@@ -325,16 +318,12 @@ static void paths_and_credentials(void **state)
             dialect_gemini.path(&a, cases[i].op, slice_str(cases[i].model), cases[i].is_stream),
             slice_str(cases[i].path)));
     }
-    struct text t = text_growing(&a), count = text_growing(&a);
-    int64_t tokens = 0;
+    struct text t = text_growing(&a);
     dialect_gemini.render_auth(SLICE("AIza"), &t);
     assert_true(slice_eq(text_slice(&t), SLICE("x-goog-api-key: AIza\r\n")));
     assert_ptr_equal(dialect_find(SLICE("gemini")), &dialect_gemini);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_GEMINI), &dialect_gemini);
-    dialect_gemini.render_count(2095, &count);
-    assert_int_equal(dialect_gemini.read_count(text_slice(&count), &tokens), OK);
-    assert_int_equal(tokens, 2095);
-    assert_int_equal(dialect_gemini.read_count(SLICE("{}"), &tokens), E_SYNTAX);
+    trial_count(&a, &dialect_gemini, 2095, "{\"totalTokens\":2095}");
     arena_deinit(&a);
 }
 

@@ -204,23 +204,13 @@ static void usage_counts_every_token_once(void **state)
          {.output = 1}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(
-            &a,
+        char in[2048];
+        (void)snprintf(
+            in, sizeof(in),
             "data: {\"candidates\":[{\"content\":{}}],\"usageMetadata\":%s}\r\n\r\n"
             "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":%s}\r\n\r\n",
             cases[i].first, cases[i].last);
-        run_stream(&a, &dialect_gemini, &dialect_gemini, in, 9, 0, &k);
-        assert_int_equal(k.end, OK);
-        struct usage want = cases[i].usage;
-        want.is_known = true;
-        if (memcmp(&k.outcome.usage, &want, sizeof(want)) != 0) {
-            fail_msg("case %zu", i);
-        }
-        assert_true(k.outcome.has_usage);
-        arena_deinit(&a);
+        trial_usage(&dialect_gemini, in, cases[i].usage);
     }
 }
 
@@ -264,13 +254,9 @@ static void every_finish_reason_is_known(void **state)
         {"WHAT_COMES_NEXT", CHAT_FINISH_STOP},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, END_WITH("%s", U), cases[i].reason);
-        run_whole(&a, &dialect_gemini, &dialect_gemini, in, &k);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), END_WITH("%s", U), cases[i].reason);
+        trial_finish(&dialect_gemini, in, cases[i].finish);
     }
     struct run k;
     same(END_WITH("FINISH_REASON_UNSPECIFIED", U), E_EOF, END_WITH("FINISH_REASON_UNSPECIFIED", U),
@@ -290,17 +276,8 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_gemini, &dialect_anthropic,
                                                     &dialect_openai, &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in = arena_printf(&a, SAY("a") "%s", streams[i / ARRAY_LEN(clients)]);
-        run_whole(&a, &dialect_gemini, clients[i % ARRAY_LEN(clients)], in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors, 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        trial_error(&dialect_gemini, clients[i % ARRAY_LEN(clients)], SAY("a"),
+                    streams[i / ARRAY_LEN(clients)], 1);
     }
 }
 
@@ -309,18 +286,13 @@ static void what_is_no_stream_is_refused(void **state)
     (void)state;
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"candidates\":[]}\n\n",
                                       "data: hello\n\n", "data: [1]\n\n", "data: {\"a\":}\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
     static const char *const cut[] = {
         "", "[", "[]", SAY("a"), "[{\"error\":{\"message\":\"x\"}}]", "data: {\"error\":{}}\n\n"};
+    trial_no_stream(&dialect_gemini, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
     for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
         struct arena a;
         struct slice out;
         arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_not_equal(
-            dialect_events_to_body(&a, &dialect_gemini, CHAT_OP_CHAT, slice_str(cut[i]), &out), OK);
         assert_int_not_equal(dialect_body_to_events(&a, &dialect_gemini, CHAT_OP_CHAT,
                                                     slice_str(cut[i]), true, &out),
                              OK);

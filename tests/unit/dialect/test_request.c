@@ -161,19 +161,8 @@ static void tells_when_bytes_do_not_bound_the_prompt(void **state)
         {"{\"model\":\"m\",\"tools\":[{\"type\":\"web_search\"}]," M "}", false, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, cases[i].body, &k, &f), OK);
-        if ((k.prompt_max_tokens >= 0) != cases[i].is_bounded ||
-            k.is_uncacheable != cases[i].is_uncacheable) {
-            fail_msg("%s", cases[i].body);
-        }
-        if (cases[i].is_bounded) {
-            assert_true(k.prompt_max_tokens >= (int64_t)k.body.len);
-        }
-        arena_deinit(&a);
+        request_bounded(&dialect_openai, cases[i].body, cases[i].is_bounded,
+                        cases[i].is_uncacheable);
     }
 }
 

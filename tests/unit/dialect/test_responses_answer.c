@@ -19,9 +19,7 @@ static void exchange(struct arena *a, const char *name, struct slice bytes)
     }
     struct slice body = json_text(a, tree);
     if (json_get(tree, "error") && !json_get(tree, "output")) {
-        struct upstream_fault f;
-        dialect_responses.read_fault(a, status == 200 ? 429 : (int)status, body, &f);
-        assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
+        (void)trial_refusal(a, &dialect_responses, status == 200 ? 429 : status, tree);
         refusals++;
         return;
     }
@@ -156,18 +154,9 @@ static void counts_are_told_and_read(void **state)
 {
     (void)state;
     struct arena a;
-    int64_t n = 0;
     arena_init(&a, NULL, (size_t)1 << 20);
-    struct text t = text_growing(&a);
-    dialect_responses.render_count(42, &t);
-    assert_true(slice_eq(text_slice(&t),
-                         SLICE("{\"object\":\"response.input_tokens\",\"input_tokens\":42}")));
-    assert_int_equal(dialect_responses.read_count(text_slice(&t), &n), OK);
-    assert_int_equal(n, 42);
-    assert_int_equal(dialect_responses.read_count(SLICE("{}"), &n), E_SYNTAX);
-    struct outcome o = {.wants_detail = false};
-    assert_int_equal(dialect_responses.observe(&a, CHAT_OP_COUNT_TOKENS, text_slice(&t), &o), OK);
-    assert_true(o.has_usage && !o.is_empty && usage_total(&o.usage) == 0);
+    trial_count(&a, &dialect_responses, 42,
+                "{\"object\":\"response.input_tokens\",\"input_tokens\":42}");
     assert_true(slice_eq(dialect_responses.path(&a, CHAT_OP_COUNT_TOKENS, SLICE_NONE, false),
                          SLICE("/responses/input_tokens")));
     assert_true(

@@ -314,15 +314,9 @@ static void every_status_is_known(void **state)
         {END("incomplete", "incomplete", ""), CHAT_FINISH_LENGTH},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, CREATED "%s", cases[i].end);
-        run_whole(&a, &dialect_responses, &dialect_responses, in, &k);
-        assert_int_equal(k.end, OK);
-        assert_int_equal(k.terminals, 1);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), CREATED "%s", cases[i].end);
+        trial_finish(&dialect_responses, in, cases[i].finish);
     }
 }
 
@@ -342,20 +336,10 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_responses, &dialect_openai,
                                                     &dialect_anthropic, &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
         const struct dialect *client = clients[i % ARRAY_LEN(clients)];
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in =
-            arena_printf(&a, CREATED SAY(0, "a") "%s", streams[i / ARRAY_LEN(clients)]);
-        run_whole(&a, &dialect_responses, client, in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors,
-                         client == &dialect_responses && i / ARRAY_LEN(clients) == 2 ? 2 : 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        bool is_twice = client == &dialect_responses && i / ARRAY_LEN(clients) == 2;
+        trial_error(&dialect_responses, client, CREATED SAY(0, "a"),
+                    streams[i / ARRAY_LEN(clients)], is_twice ? 2 : 1);
     }
 }
 
@@ -587,24 +571,9 @@ static void what_is_no_stream_is_refused(void **state)
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"output\":[]}\n\n",
                                       "data: hello\n\n",    "data: [1]\n\n",
                                       "data: {\"a\":}\n\n", "upstream connect error\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
-    struct arena a;
-    struct slice out;
-    arena_init(&a, NULL, (size_t)1 << 20);
     static const char *const cut[] = {"", CREATED, CREATED SAY(0, "x"), EV("error", ""),
                                       EV("response.completed", "")};
-    for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
-        assert_int_equal(
-            dialect_events_to_body(&a, &dialect_responses, CHAT_OP_CHAT, slice_str(cut[i]), &out),
-            E_SYNTAX);
-    }
-    assert_int_equal(
-        dialect_body_to_events(&a, &dialect_responses, CHAT_OP_CHAT, SLICE("{}"), true, &out),
-        E_SYNTAX);
-    arena_deinit(&a);
+    trial_no_stream(&dialect_responses, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
 }
 
 static void survives_any_lack_of_memory(void **state)

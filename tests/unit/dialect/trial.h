@@ -66,6 +66,71 @@ static inline void trial_cuts(const struct dialect *d, const char *in, enum err 
     }
 }
 
+/* It ends for this reason. */
+static inline void trial_finish(const struct dialect *d, const char *in, enum chat_finish want)
+{
+    struct trial t;
+    trial_run(&t, d, d, in);
+    assert_int_equal(t.k.end, OK);
+    assert_int_equal(t.k.terminals, 1);
+    if (t.k.outcome.finish != want) {
+        fail_msg("%s: %d", in, (int)t.k.outcome.finish);
+    }
+    arena_deinit(&t.a);
+}
+
+/* It tells this usage, which is known. */
+static inline void trial_usage(const struct dialect *d, const char *in, struct usage want)
+{
+    struct arena a;
+    struct run k;
+    arena_init(&a, NULL, (size_t)1 << 20);
+    run_stream(&a, d, d, slice_str(in), 9, 0, &k);
+    assert_int_equal(k.end, OK);
+    assert_true(k.outcome.has_usage);
+    want.is_known = true;
+    if (memcmp(&k.outcome.usage, &want, sizeof(want)) != 0) {
+        fail_msg("%s", in);
+    }
+    arena_deinit(&a);
+}
+
+/* An error behind the beginning of an answer: "Overloaded", told the client so many times. */
+static inline void trial_error(const struct dialect *d, const struct dialect *client,
+                               const char *before, const char *error, size_t times)
+{
+    char in[4096];
+    struct trial t;
+    assert_in_range(snprintf(in, sizeof(in), "%s%s", before, error), 1, sizeof(in) - 1);
+    trial_run(&t, d, client, in);
+    assert_int_equal(t.k.end, E_EOF);
+    assert_int_equal(t.k.errors, times);
+    assert_int_equal(t.k.terminals, 0);
+    assert_true(t.k.outcome.is_error && !t.k.outcome.is_complete);
+    assert_true(slice_eq(t.k.outcome.error, SLICE("Overloaded")));
+    arena_deinit(&t.a);
+}
+
+/* What is no stream reaches no client, and no stored one that was cut becomes a body. */
+static inline void trial_no_stream(const struct dialect *d, const char *const *bad,
+                                   size_t bad_count, const char *const *cut, size_t cut_count)
+{
+    struct arena a;
+    struct slice out;
+    for (size_t i = 0; i < bad_count; i++) {
+        struct run k;
+        trial_cuts(d, bad[i], E_SYNTAX, "", &k);
+    }
+    arena_init(&a, NULL, (size_t)1 << 20);
+    for (size_t i = 0; i < cut_count; i++) {
+        assert_int_equal(dialect_events_to_body(&a, d, CHAT_OP_CHAT, slice_str(cut[i]), &out),
+                         E_SYNTAX);
+    }
+    assert_int_equal(dialect_body_to_events(&a, d, CHAT_OP_CHAT, SLICE("{}"), true, &out),
+                     E_SYNTAX);
+    arena_deinit(&a);
+}
+
 /* A body that is spread to events, which it returns, and put together again is what it was. */
 static inline struct slice trial_spread(struct arena *a, const struct dialect *d, const char *name,
                                         struct slice body)
@@ -212,6 +277,43 @@ static inline void trial_blame(const struct dialect *d, int status, const char *
                  (long long)f.retry_after_ns);
     }
     arena_deinit(&a);
+}
+
+/* A recorded error, by tree: its message is read. Whose it is. */
+static inline enum blame trial_refusal(struct arena *a, const struct dialect *d, int64_t status,
+                                       yyjson_val *tree)
+{
+    struct upstream_fault f;
+    d->read_fault(a, (int)status, json_text(a, tree), &f);
+    assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
+    return f.blame;
+}
+
+/* A recorded count, by tree: so many, and nothing that costs. */
+static inline void trial_counted(struct arena *a, const struct dialect *d, yyjson_val *tree,
+                                 int64_t want)
+{
+    int64_t count = 0;
+    struct slice body = json_text(a, tree);
+    struct outcome out = {.wants_detail = true};
+    assert_int_equal(d->read_count(body, &count), OK);
+    assert_int_equal(count, want);
+    assert_int_equal(d->observe(a, CHAT_OP_COUNT_TOKENS, body, &out), OK);
+    assert_true(out.has_usage && !out.is_empty && usage_total(&out.usage) == 0);
+}
+
+/* A count of ours is told so, and read again. */
+static inline void trial_count(struct arena *a, const struct dialect *d, int64_t count,
+                               const char *want)
+{
+    yyjson_val *tree;
+    int64_t none;
+    struct text t = text_growing(a);
+    d->render_count(count, &t);
+    assert_true(slice_eq(text_slice(&t), slice_str(want)));
+    assert_int_equal(json_parse(a, text_slice(&t), &tree, NULL), OK);
+    trial_counted(a, d, tree, count);
+    assert_int_equal(d->read_count(SLICE("{}"), &none), E_SYNTAX);
 }
 
 /* An error of ours: its body by tree; *out_event: the same after a stream's first byte. */
