@@ -78,27 +78,21 @@ static void check_stored(struct arena *a, struct slice in)
     }
 }
 
+static void check_way(struct arena *a, size_t way, struct slice in, struct stream_seen *whole)
+{
+    bool is_answer = whole->end == OK && !whole->outcome.is_error;
+    if (way == FROM_OPENAI && is_answer) {
+        check_form(a, text_slice(&whole->bytes));
+    }
+    if (way == 0) {
+        check_stored(a, in);
+    } else if (is_answer && way != TO_OWN && dialect_stream_answer(whole->stream)) {
+        stream_check_back(a, &ways[way == FROM_OPENAI ? 1 : FROM_OPENAI], whole, true);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_of((const char *)data, size);
-    if (size == 0 || size > 32768) {
-        return 0;
-    }
-    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
-        struct arena a;
-        struct stream_seen whole;
-        arena_init(&a, NULL, (size_t)512 << 20);
-        stream_check_cuts(&a, &ways[way], in, 1, 2 + data[0] % 61, &whole);
-        bool is_answer = whole.end == OK && !whole.outcome.is_error;
-        if (way == FROM_OPENAI && is_answer) {
-            check_form(&a, text_slice(&whole.bytes));
-        }
-        if (way == 0) {
-            check_stored(&a, in);
-        } else if (is_answer && way != TO_OWN && dialect_stream_answer(whole.stream)) {
-            stream_check_back(&a, &ways[way == FROM_OPENAI ? 1 : FROM_OPENAI], &whole, true);
-        }
-        arena_deinit(&a);
-    }
-    return 0;
+    return stream_check_ways(in, 1, ways, ARRAY_LEN(ways), check_way);
 }

@@ -66,25 +66,19 @@ static void store(struct arena *a, struct slice in)
     assert(e == OK || e == E_SYNTAX); /* too deep by what is around it */
 }
 
+static void check_way(struct arena *a, size_t way, struct slice in, struct stream_seen *whole)
+{
+    if (ways[way].is_array) {
+        check_array(whole, way != AS_ARRAY);
+    } else if (way >= FROM_OTHERS && whole->end == OK) {
+        check_form(a, text_slice(&whole->bytes));
+    } else if (way == 0) {
+        store(a, in);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_of((const char *)data, size);
-    if (size == 0 || size > 32768) {
-        return 0;
-    }
-    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
-        struct arena a;
-        struct stream_seen whole;
-        arena_init(&a, NULL, (size_t)512 << 20);
-        stream_check_cuts(&a, &ways[way], in, 1, 2 + data[0] % 61, &whole);
-        if (ways[way].is_array) {
-            check_array(&whole, way != AS_ARRAY);
-        } else if (way >= FROM_OTHERS && whole.end == OK) {
-            check_form(&a, text_slice(&whole.bytes));
-        } else if (way == 0) {
-            store(&a, in);
-        }
-        arena_deinit(&a);
-    }
-    return 0;
+    return stream_check_ways(in, 1, ways, ARRAY_LEN(ways), check_way);
 }

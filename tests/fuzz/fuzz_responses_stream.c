@@ -72,25 +72,19 @@ static void check_stored(struct arena *a, struct slice in)
     }
 }
 
+static void check_way(struct arena *a, size_t way, struct slice in, struct stream_seen *whole)
+{
+    if (way == 0) {
+        check_stored(a, in);
+    } else if (way >= FROM_OTHERS && whole->end == OK && !whole->outcome.is_error) {
+        check_form(a, text_slice(&whole->bytes));
+        stream_check_back(a, &ways[1], whole, false);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = slice_of((const char *)data, size);
-    if (size == 0 || size > 32768) {
-        return 0;
-    }
-    for (size_t way = 0; way < ARRAY_LEN(ways); way++) {
-        struct arena a;
-        struct stream_seen whole;
-        arena_init(&a, NULL, (size_t)512 << 20);
-        /* large seeds are slow enough */
-        stream_check_cuts(&a, &ways[way], in, size > 4096 ? 7 : 1, 2 + data[0] % 61, &whole);
-        if (way == 0) {
-            check_stored(&a, in);
-        } else if (way >= FROM_OTHERS && whole.end == OK && !whole.outcome.is_error) {
-            check_form(&a, text_slice(&whole.bytes));
-            stream_check_back(&a, &ways[1], &whole, false);
-        }
-        arena_deinit(&a);
-    }
-    return 0;
+    /* large seeds are slow enough */
+    return stream_check_ways(in, size > 4096 ? 7 : 1, ways, ARRAY_LEN(ways), check_way);
 }

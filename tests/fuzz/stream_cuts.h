@@ -112,6 +112,26 @@ static inline yyjson_val *stream_next(struct arena *a, struct slice *events, str
     return root;
 }
 
+/* What else holds of one of the target's ways. */
+typedef void (*stream_way_fn)(struct arena *a, size_t way, struct slice in,
+                              struct stream_seen *whole);
+
+/* Every way of a target: whole, in pieces of `small` bytes and of as many as the input chooses.
+ * What the target returns. */
+static inline int stream_check_ways(struct slice in, size_t small, const struct stream_way *ways,
+                                    size_t count, stream_way_fn check)
+{
+    for (size_t way = 0; way < count && in.len && in.len <= 32768; way++) {
+        struct arena a;
+        struct stream_seen whole;
+        arena_init(&a, NULL, (size_t)512 << 20);
+        stream_check_cuts(&a, &ways[way], in, small, 2 + (unsigned char)in.ptr[0] % 61, &whole);
+        check(&a, way, in, &whole);
+        arena_deinit(&a);
+    }
+    return 0;
+}
+
 /* A provider that is always translated, to clients of five dialects. step: bytes of a piece, beside
  * whole and small ones. */
 static inline void stream_check_clients(const struct dialect *provider, struct slice in,
