@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { RawClient, eventually, sse, startGateway, startSim } from "../support/harness.mjs";
-import { assertAlive, errorText, question, rawRequest, watchMemory } from "../support/process.mjs";
+import { RawClient, eventually, scope, sse } from "../support/harness.mjs";
+import { assertAlive, errorText, question, rawRequest, startWatched } from "../support/process.mjs";
 
 // How long the gateway waits for a provider that stalls. Under a sanitizer 10 MB take longer than on the release build.
 const patience = process.env.HARNESS_PATIENCE ?? "1500ms";
@@ -14,25 +14,17 @@ const content = ["json", "html", "empty"];
 const places = ["h0", "h1", "h9", "h40", "h120", "0", "1", "10", "100", "200"];
 
 describe("a provider that sends garbage harms nobody", () => {
-    const cleanups = [];
+    const cleanups = scope();
     let sim;
     let gateway;
     let key;
     let checkMemory;
     before(async () => {
-        const t = { after: (fn) => cleanups.push(fn) };
-        sim = await startSim(t);
-        gateway = await startGateway(t, {
-            sim,
+        ({ sim, gateway, key, checkMemory } = await startWatched(cleanups, {
             env: { MAX_ATTEMPTS: "1", UPSTREAM_FIRST_BYTE_TIMEOUT: patience, UPSTREAM_IDLE_TIMEOUT: patience, MAX_RESPONSE: "24MiB" },
-        });
-        key = (await gateway.createTenant({ rate_limit: 1000000 })).api_key;
-        assert.equal((await gateway.request(key, "/v1/chat/completions", question())).status, 200);
-        checkMemory = watchMemory(gateway);
+        }));
     });
-    after(async () => {
-        for (const fn of cleanups) await fn();
-    });
+    after(() => cleanups.end());
 
     const ask = (model, more) => gateway.request(key, "/v1/chat/completions", question(model, more));
 

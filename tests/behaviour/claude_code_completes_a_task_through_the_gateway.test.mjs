@@ -1,53 +1,26 @@
 // The real command line of Claude Code, headless: it is told to write a file, calls its tool, reports, and each call it
 // made is a row. It needs the package (some 240 MB): tools/agents.sh installs the pinned version, nothing else does.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 
-import { eventually, root, startWorld, tempDir } from "../support/harness.mjs";
+import { findAgent, runAgent } from "../support/agents.mjs";
+import { eventually, startWorld } from "../support/harness.mjs";
 
-const claude = process.env.CLAUDE_CODE_BIN ?? path.join(root, "build/claude-code/node_modules/.bin/claude");
-const skip = !existsSync(claude) && "Claude Code is not installed here: tools/agents.sh claude-code";
-const LONGEST_MS = 120000;
+const { bin, skip } = findAgent("claude-code", "claude", "CLAUDE_CODE_BIN");
 
-/** Runs it in a directory and a home of its own, with nothing but the gateway to talk to. */
-async function runClaude(t, gateway, key, model, prompt) {
-    const home = tempDir(t);
-    const cwd = path.join(home, "project");
-    mkdirSync(cwd);
-    const child = spawn(claude, ["-p", prompt, "--model", model, "--permission-mode", "acceptEdits", "--output-format", "json"], {
-        cwd,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-            PATH: process.env.PATH,
-            HOME: home,
-            TMPDIR: home,
-            ANTHROPIC_BASE_URL: gateway.origin,
-            ANTHROPIC_AUTH_TOKEN: key,
-            ANTHROPIC_SMALL_FAST_MODEL: model,
-            ANTHROPIC_DEFAULT_HAIKU_MODEL: model,
-            CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-            DISABLE_AUTOUPDATER: "1",
-            DISABLE_TELEMETRY: "1",
-            DISABLE_ERROR_REPORTING: "1",
-            HTTPS_PROXY: "http://127.0.0.1:9", // whatever would leave the machine does not
-            HTTP_PROXY: "http://127.0.0.1:9",
-            NO_PROXY: "127.0.0.1,localhost",
-        },
+const runClaude = (t, gateway, key, model, prompt) =>
+    runAgent(t, bin, ["-p", prompt, "--model", model, "--permission-mode", "acceptEdits", "--output-format", "json"], {
+        ANTHROPIC_BASE_URL: gateway.origin,
+        ANTHROPIC_AUTH_TOKEN: key,
+        ANTHROPIC_SMALL_FAST_MODEL: model,
+        ANTHROPIC_DEFAULT_HAIKU_MODEL: model,
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+        DISABLE_AUTOUPDATER: "1",
+        DISABLE_TELEMETRY: "1",
+        DISABLE_ERROR_REPORTING: "1",
     });
-    t.after(() => child.kill("SIGKILL"));
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (d) => (stdout += d));
-    child.stderr.setEncoding("utf8").on("data", (d) => (stderr += d));
-    const late = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
-    const [code] = await once(child, "close");
-    clearTimeout(late);
-    return { code, stdout, stderr, cwd };
-}
 
 describe("Claude Code completes a task through the gateway", () => {
     for (const [provider, model, endpoint] of [

@@ -1,18 +1,16 @@
 // The real command line of Codex, headless: it is told to write a file, calls its tool, reports, and each call it made is a
 // row. It needs the package (some 420 MB): tools/agents.sh installs the pinned version, nothing else does.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { describe, test } from "node:test";
 
-import { eventually, root, startWorld, tempDir } from "../support/harness.mjs";
+import { findAgent, runAgent } from "../support/agents.mjs";
+import { eventually, startWorld } from "../support/harness.mjs";
 
-const codex = process.env.CODEX_BIN ?? path.join(root, "build/codex/node_modules/.bin/codex");
-const skip = !existsSync(codex) && "Codex is not installed here: tools/agents.sh codex";
-const LONGEST_MS = 120000;
+const { bin, skip } = findAgent("codex", "codex", "CODEX_BIN");
 
 /** Stands before the gateway and keeps the bodies that were posted: {origin, bodies, statuses of GETs}. */
 async function recorder(t, gateway) {
@@ -39,15 +37,7 @@ async function recorder(t, gateway) {
     return { origin: `http://127.0.0.1:${server.address().port}`, bodies, gets };
 }
 
-/** Runs it in a directory and a home of its own, with nothing but the gateway to talk to. */
-async function runCodex(t, origin, key, model, prompt) {
-    const home = tempDir(t);
-    const cwd = path.join(home, "project");
-    mkdirSync(cwd);
-    mkdirSync(path.join(home, ".codex"));
-    writeFileSync(
-        path.join(home, ".codex/config.toml"),
-        `model = "${model}"
+const configOf = (origin, model) => `model = "${model}"
 model_provider = "gateway"
 check_for_update_on_startup = false
 [analytics]
@@ -57,32 +47,16 @@ name = "gateway"
 base_url = "${origin}/v1"
 env_key = "GATEWAY_KEY"
 wire_api = "responses"
-supports_websockets = true
-`,
+supports_websockets = true`;
+
+const runCodex = (t, origin, key, model, prompt) =>
+    runAgent(
+        t,
+        bin,
+        ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", prompt],
+        { GATEWAY_KEY: key },
+        { ".codex/config.toml": configOf(origin, model) },
     );
-    const child = spawn(codex, ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", prompt], {
-        cwd,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-            PATH: process.env.PATH,
-            HOME: home,
-            TMPDIR: home,
-            GATEWAY_KEY: key,
-            HTTPS_PROXY: "http://127.0.0.1:9", // whatever would leave the machine does not
-            HTTP_PROXY: "http://127.0.0.1:9",
-            NO_PROXY: "127.0.0.1,localhost",
-        },
-    });
-    t.after(() => child.kill("SIGKILL"));
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (d) => (stdout += d));
-    child.stderr.setEncoding("utf8").on("data", (d) => (stderr += d));
-    const late = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
-    const [code] = await once(child, "close");
-    clearTimeout(late);
-    return { code, stdout, stderr, cwd };
-}
 
 const content = 'said "hello" äöü';
 const tools = {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { RawClient, startGateway, startSim } from "../support/harness.mjs";
+import { RawClient, scope, startGateway, startSim } from "../support/harness.mjs";
 import { assertAlive, errorText } from "../support/process.mjs";
 
 const hidden = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -103,20 +103,17 @@ const chunks = [
 ];
 
 describe("framing attacks are refused", () => {
-    const cleanups = [];
+    const cleanups = scope();
     let sim;
     let gateway;
     let key;
     before(async () => {
-        const t = { after: (fn) => cleanups.push(fn) };
-        sim = await startSim(t);
-        gateway = await startGateway(t, { sim });
+        sim = await startSim(cleanups);
+        gateway = await startGateway(cleanups, { sim });
         key = (await gateway.createTenant({ rate_limit: 100000 })).api_key;
         assert.equal(body.length, 0x39, "the chunk sizes above are of this body");
     });
-    after(async () => {
-        for (const fn of cleanups) await fn();
-    });
+    after(() => cleanups.end());
 
     const attack = async (bytes, statuses) => {
         const client = await RawClient.connect(gateway.port);

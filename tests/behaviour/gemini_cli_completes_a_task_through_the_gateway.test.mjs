@@ -1,51 +1,24 @@
 // The real Gemini CLI, headless: it is told to write a file, calls its tool, reports, and each call it made is a row. It
 // needs the package (some 100 MB): tools/agents.sh installs the pinned version, nothing else does.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 
-import { eventually, root, startWorld, tempDir } from "../support/harness.mjs";
+import { findAgent, runAgent } from "../support/agents.mjs";
+import { eventually, startWorld } from "../support/harness.mjs";
 
-const cli = process.env.GEMINI_CLI_BIN ?? path.join(root, "build/gemini-cli/node_modules/.bin/gemini");
-const skip = !existsSync(cli) && "the Gemini CLI is not installed here: tools/agents.sh gemini-cli";
-const LONGEST_MS = 120000;
+const { bin, skip } = findAgent("gemini-cli", "gemini", "GEMINI_CLI_BIN");
+const settings = { security: { auth: { selectedType: "gemini-api-key" } }, telemetry: { enabled: false }, privacy: { usageStatisticsEnabled: false }, general: { disableAutoUpdate: true } };
 
-/** Runs it in a directory and a home of its own, with nothing but the gateway to talk to. */
-async function runCli(t, gateway, key, model, prompt) {
-    const home = tempDir(t);
-    const cwd = path.join(home, "project");
-    mkdirSync(cwd);
-    mkdirSync(path.join(home, ".gemini"));
-    const settings = { security: { auth: { selectedType: "gemini-api-key" } }, telemetry: { enabled: false }, privacy: { usageStatisticsEnabled: false }, general: { disableAutoUpdate: true } };
-    writeFileSync(path.join(home, ".gemini/settings.json"), JSON.stringify(settings));
-    const child = spawn(process.execPath, [cli, "-p", prompt, "-m", model, "--yolo", "--skip-trust", "-o", "json"], {
-        cwd,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-            PATH: process.env.PATH,
-            HOME: home,
-            TMPDIR: home,
-            CI: "1",
-            GEMINI_API_KEY: key,
-            GOOGLE_GEMINI_BASE_URL: gateway.origin,
-            HTTPS_PROXY: "http://127.0.0.1:9", // whatever would leave the machine does not
-            HTTP_PROXY: "http://127.0.0.1:9",
-            NO_PROXY: "127.0.0.1,localhost",
-        },
-    });
-    t.after(() => child.kill("SIGKILL"));
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (d) => (stdout += d));
-    child.stderr.setEncoding("utf8").on("data", (d) => (stderr += d));
-    const late = setTimeout(() => child.kill("SIGKILL"), LONGEST_MS);
-    const [code] = await once(child, "close");
-    clearTimeout(late);
-    return { code, stdout, stderr, cwd };
-}
+const runCli = (t, gateway, key, model, prompt) =>
+    runAgent(
+        t,
+        process.execPath,
+        [bin, "-p", prompt, "-m", model, "--yolo", "--skip-trust", "-o", "json"],
+        { CI: "1", GEMINI_API_KEY: key, GOOGLE_GEMINI_BASE_URL: gateway.origin },
+        { ".gemini/settings.json": JSON.stringify(settings) },
+    );
 
 describe("the Gemini CLI completes a task through the gateway", () => {
     for (const [provider, model, endpoint] of [

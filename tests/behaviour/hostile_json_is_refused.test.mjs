@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { startGateway, startSim } from "../support/harness.mjs";
-import { assertAlive, errorText, memory, question, watchMemory } from "../support/process.mjs";
+import { scope } from "../support/harness.mjs";
+import { assertAlive, errorText, memory, question, startWatched } from "../support/process.mjs";
 
 const messages = '"messages":[{"role":"user","content":"hi"}]';
 const bytes = (...parts) => Buffer.concat(parts.map((p) => (typeof p === "string" ? Buffer.from(p, "utf8") : Buffer.from(p))));
@@ -79,22 +79,15 @@ const badUtf8 = [
 ];
 
 describe("hostile JSON is refused", () => {
-    const cleanups = [];
+    const cleanups = scope();
     let sim;
     let gateway;
     let key;
     let checkMemory;
     before(async () => {
-        const t = { after: (fn) => cleanups.push(fn) };
-        sim = await startSim(t);
-        gateway = await startGateway(t, { sim });
-        key = (await gateway.createTenant({ rate_limit: 1000000 })).api_key;
-        assert.equal((await gateway.request(key, "/v1/chat/completions", question())).status, 200);
-        checkMemory = watchMemory(gateway);
+        ({ sim, gateway, key, checkMemory } = await startWatched(cleanups));
     });
-    after(async () => {
-        for (const fn of cleanups) await fn();
-    });
+    after(() => cleanups.end());
 
     const ask = async (body, where = "/v1/chat/completions") => {
         const r = await gateway.request(key, where, body, { method: "POST" });

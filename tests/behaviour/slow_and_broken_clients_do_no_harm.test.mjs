@@ -2,26 +2,21 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { RawClient, eventually, parseResponse, startGateway, startSim, sumMetric } from "../support/harness.mjs";
-import { MiB, assertAlive, errorText, memory, question, rawRequest, isSanitized, watchMemory } from "../support/process.mjs";
+import { RawClient, eventually, parseResponse, scope, sumMetric } from "../support/harness.mjs";
+import { MiB, assertAlive, errorText, memory, question, rawRequest, isSanitized, startWatched } from "../support/process.mjs";
 
 describe("slow and broken clients do no harm", () => {
-    const cleanups = [];
+    const cleanups = scope();
     let sim;
     let gateway;
     let key;
     let checkMemory;
     before(async () => {
-        const t = { after: (fn) => cleanups.push(fn) };
-        sim = await startSim(t);
-        gateway = await startGateway(t, { sim, env: { HEAD_TIMEOUT: "300ms", BODY_TIMEOUT: "300ms", IDLE_TIMEOUT: "60s" } });
-        key = (await gateway.createTenant({ rate_limit: 1000000 })).api_key;
-        assert.equal((await gateway.request(key, "/v1/chat/completions", question())).status, 200);
-        checkMemory = watchMemory(gateway);
+        ({ sim, gateway, key, checkMemory } = await startWatched(cleanups, {
+            env: { HEAD_TIMEOUT: "300ms", BODY_TIMEOUT: "300ms", IDLE_TIMEOUT: "60s" },
+        }));
     });
-    after(async () => {
-        for (const fn of cleanups) await fn();
-    });
+    after(() => cleanups.end());
 
     const open = async (t) => {
         const client = await RawClient.connect(gateway.port);

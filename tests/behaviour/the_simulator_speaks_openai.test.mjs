@@ -6,7 +6,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 
 import OpenAI from "openai";
 
-import { RawClient, certificate, eventually, exchange, fixture, floatsOf, sse, startSim, tempDir } from "../support/harness.mjs";
+import { RawClient, certificate, eventually, exchange, fixture, floatsOf, scope, sse, startSim, tempDir } from "../support/harness.mjs";
 
 const hello = [{ role: "user", content: "hello there" }];
 const weather = {
@@ -24,14 +24,12 @@ const weather = {
 describe("the simulator speaks OpenAI", () => {
     let sim;
     let client;
-    const cleanups = [];
+    const cleanups = scope();
     before(async () => {
-        sim = await startSim({ after: (fn) => cleanups.push(fn) });
+        sim = await startSim(cleanups);
         client = new OpenAI({ apiKey: "sk-any", baseURL: sim.base, maxRetries: 0 });
     });
-    after(async () => {
-        for (const fn of cleanups) await fn();
-    });
+    after(() => cleanups.end());
     beforeEach(() => sim.reset());
 
     const post = (body, where = "/chat/completions") => fetch(sim.base + where, { method: "POST", body: JSON.stringify(body) });

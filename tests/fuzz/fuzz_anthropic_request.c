@@ -3,12 +3,7 @@
  * once more through it, the same bytes: decode after encode is the identity on what was encoded.
  * The turns it has then are the API's: they alternate, the first is the user's, results come first.
  * The same of OpenAI's requests. */
-#include "conversation.h"
-
-#include "dialect/dialect.h"
-#include "wire/json.h"
-
-#include <assert.h>
+#include "request_again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,31 +22,14 @@ static const struct dialect_profile profiles[] = {
      .takes_output_format = true},
 };
 
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert(t.len == parts->bytes);
-    return text_slice(&t);
-}
-
 static void forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o)
 {
     struct body_parts parts;
     struct chat_ask again;
-    struct fault fault;
-    enum err e = dialect_anthropic.forward(a, ask, o, &parts);
-    assert(e == OK);
-    struct slice body = joined(a, &parts);
-    e = dialect_anthropic.scan(a, ask->op, body, &again, &fault);
-    assert(e == OK);
-    assert(slice_eq(again.model, o->model));
-    assert(again.is_stream == ask->is_stream && again.output_max_tokens == ask->output_max_tokens);
+    request_check_forward(a, &dialect_anthropic, ask, o, &parts, &again);
+    assert(again.output_max_tokens == ask->output_max_tokens);
     assert((again.prompt_max_tokens < 0) == (ask->prompt_max_tokens < 0));
     assert(again.is_uncacheable == ask->is_uncacheable);
-    check_conversation(a, &dialect_anthropic, ask, &again);
 }
 
 static void check_results(yyjson_val *content)
@@ -97,7 +75,7 @@ static void encode(struct arena *a, const struct chat_ask *ask, const struct enc
     struct fault fault;
     enum err e = dialect_anthropic.encode_request(a, ask->neutral, o, &parts);
     assert(e == OK);
-    struct slice first = joined(a, &parts);
+    struct slice first = request_joined(a, &parts);
     e = dialect_anthropic.scan(a, o->op, first, &again, &fault);
     assert(e == OK);
     assert(slice_eq(again.model, o->model) && again.is_stream == ask->is_stream);
@@ -107,7 +85,7 @@ static void encode(struct arena *a, const struct chat_ask *ask, const struct enc
     }
     e = dialect_anthropic.encode_request(a, again.neutral, o, &parts);
     assert(e == OK);
-    struct slice second = joined(a, &parts);
+    struct slice second = request_joined(a, &parts);
     assert(slice_eq(first, second));
 }
 
@@ -124,7 +102,7 @@ static void translate(struct arena *a, const struct dialect *client, struct chat
     encode(a, ask, o);
     enum err e = dialect_openai.encode_request(a, ask->neutral, o, &parts);
     assert(e == OK);
-    e = dialect_openai.scan(a, CHAT_OP_CHAT, joined(a, &parts), &again, &fault);
+    e = dialect_openai.scan(a, CHAT_OP_CHAT, request_joined(a, &parts), &again, &fault);
     assert(e == OK || fault.param.len); /* no message was left, or more choices than there can be */
 }
 

@@ -1,7 +1,7 @@
-/* Properties: those of translated.h, of Bedrock's streams and whole answers. Frames have checksums
+/* Properties: those of stream_cuts.h, of Bedrock's streams and whole answers. Frames have checksums
  * that would keep the fuzzer out, so that the input says them as lines: "name {payload}", and
  * "!name {payload}" for an exception. */
-#include "translated.h"
+#include "stream_cuts.h"
 
 #include "core/hash.h"
 #include "wire/eventstream.h"
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || size > 16384) {
         return 0;
     }
-    translated_check_whole(&dialect_bedrock, in);
+    stream_check_answer(&dialect_bedrock, in);
     arena_init(&a, NULL, (size_t)64 << 20);
     struct text t = text_growing(&a);
     while (in.len) {
@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         in = slice_from(in, line.len + 1);
     }
     assert(!t.is_full);
-    translated_check(&dialect_bedrock, text_slice(&t), 2 + data[0] % 61);
+    stream_check_clients(&dialect_bedrock, text_slice(&t), 2 + data[0] % 61);
     arena_deinit(&a);
     return 0;
 }

@@ -4,12 +4,7 @@
  * is the identity on what was encoded. No content that is written is empty, and every result in it
  * has the name of a function. The same of OpenAI's requests; and texts to embed reach the other
  * side. */
-#include "conversation.h"
-
-#include "dialect/dialect.h"
-#include "wire/json.h"
-
-#include <assert.h>
+#include "request_again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,16 +16,6 @@ static const struct dialect_profile profiles[] = {
      .wants_call_signatures = true},
     {.takes_thinking_budget = true, .refuses_tools_with_format = true, .refuses_penalties = true},
 };
-
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert(t.len == parts->bytes);
-    return text_slice(&t);
-}
 
 static enum err scan(struct arena *a, enum chat_operation op, struct slice body, bool is_stream,
                      struct chat_ask *ask)
@@ -48,7 +33,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     struct chat_ask again;
     enum err e = dialect_gemini.forward(a, ask, o, &parts);
     assert(e == OK && parts.path.len);
-    struct slice body = joined(a, &parts);
+    struct slice body = request_joined(a, &parts);
     e = scan(a, ask->op, body, ask->is_stream, &again);
     assert(e == OK);
     bool is_capped =
@@ -56,7 +41,7 @@ static void forward(struct arena *a, const struct chat_ask *ask, const struct en
     assert(again.output_max_tokens == (is_capped ? o->output_cap_tokens : ask->output_max_tokens));
     assert(again.choices == ask->choices && again.is_uncacheable == ask->is_uncacheable);
     assert((again.prompt_max_tokens < 0) == (ask->prompt_max_tokens < 0));
-    check_conversation(a, &dialect_gemini, ask, &again);
+    request_check_conversation(a, &dialect_gemini, ask, &again);
     if (slice_search(ask->body, SLICE("model")) == ask->body.len && !is_capped &&
         slice_search(ask->body, SLICE("\\u")) == ask->body.len) {
         assert(slice_eq(body, ask->body));
@@ -95,7 +80,7 @@ static void encode(struct arena *a, const struct chat_ask *ask, const struct enc
     struct fault fault;
     enum err e = dialect_gemini.encode_request(a, ask->neutral, o, &parts);
     assert(e == OK && parts.path.len);
-    struct slice first = joined(a, &parts);
+    struct slice first = request_joined(a, &parts);
     check_contents(a, first);
     if (scan(a, o->op, first, ask->is_stream, &again) ||
         dialect_gemini.decode_request(a, &again, &fault)) {
@@ -103,14 +88,14 @@ static void encode(struct arena *a, const struct chat_ask *ask, const struct enc
     }
     e = dialect_gemini.encode_request(a, again.neutral, o, &parts);
     assert(e == OK);
-    e = scan(a, o->op, joined(a, &parts), ask->is_stream, &again);
+    e = scan(a, o->op, request_joined(a, &parts), ask->is_stream, &again);
     assert(e == OK);
     e = dialect_gemini.decode_request(a, &again, &fault);
     assert(e == OK);
-    struct slice second = joined(a, &parts);
+    struct slice second = request_joined(a, &parts);
     e = dialect_gemini.encode_request(a, again.neutral, o, &parts);
     assert(e == OK);
-    assert(slice_eq(second, joined(a, &parts)));
+    assert(slice_eq(second, request_joined(a, &parts)));
 }
 
 static void translate(struct arena *a, const struct dialect *client, struct chat_ask *ask,
@@ -132,11 +117,11 @@ static void translate(struct arena *a, const struct dialect *client, struct chat
     enum err e = dialect_openai.encode_request(a, ask->neutral, &there, &parts);
     assert(e == OK);
     struct span_fault unused;
-    e = spans_check(joined(a, &parts), &unused);
+    e = spans_check(request_joined(a, &parts), &unused);
     assert(e == OK || e == E_LIMIT);
     e = dialect_anthropic.encode_request(a, ask->neutral, &there, &parts);
     assert(e == OK);
-    e = spans_check(joined(a, &parts), &unused);
+    e = spans_check(request_joined(a, &parts), &unused);
     assert(e == OK || e == E_LIMIT);
 }
 
@@ -151,7 +136,7 @@ static void embed(struct arena *a, const struct dialect *from, const struct dial
     }
     enum err e = to->embedding->encode_request(a, ask->embedding, o, &parts);
     assert(e == OK || e == E_UNSUPPORTED);
-    e = e ? OK : spans_check(joined(a, &parts), &unused);
+    e = e ? OK : spans_check(request_joined(a, &parts), &unused);
     assert(e == OK);
 }
 

@@ -1,5 +1,5 @@
-/* Properties: those of translated.h, of Ollama's streams and whole answers. */
-#include "translated.h"
+/* Properties: those of stream_cuts.h, of Ollama's streams and whole answers. */
+#include "stream_cuts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0 || size > 32768) {
         return 0;
     }
-    translated_check_whole(&dialect_ollama, in);
-    translated_check(&dialect_ollama, in, 2 + data[0] % 61);
+    stream_check_answer(&dialect_ollama, in);
+    stream_check_clients(&dialect_ollama, in, 2 + data[0] % 61);
     return 0;
 }

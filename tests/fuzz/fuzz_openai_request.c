@@ -1,42 +1,20 @@
 /* Properties: a request that passes the scan is forwarded as JSON that says the same but for the
  * model and the metering, and a second scan reads from it what was asked for; through the neutral
  * form it becomes a request that passes, too. */
-#include "conversation.h"
-
-#include "dialect/dialect.h"
-#include "wire/json.h"
-
-#include <assert.h>
+#include "request_again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert(t.len == parts->bytes);
-    return text_slice(&t);
-}
 
 static void forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o)
 {
     struct body_parts parts;
     struct chat_ask again;
-    struct fault fault;
-    enum err e = dialect_openai.forward(a, ask, o, &parts);
-    assert(e == OK);
-    struct slice body = joined(a, &parts);
-    e = dialect_openai.scan(a, ask->op, body, &again, &fault);
-    assert(e == OK);
-    assert(slice_eq(again.model, o->model));
-    assert(again.is_stream == ask->is_stream && again.choices == ask->choices);
+    request_check_forward(a, &dialect_openai, ask, o, &parts, &again);
+    assert(again.choices == ask->choices);
     assert(!ask->is_stream || again.wants_usage);
     assert(parts.adds_usage == (ask->is_stream && !ask->wants_usage));
     assert(again.output_max_tokens ==
            (ask->output_max_tokens >= 0 ? ask->output_max_tokens : o->output_cap_tokens));
-    check_conversation(a, &dialect_openai, ask, &again);
 }
 
 static void translate(struct arena *a, const struct dialect *client, struct chat_ask *ask,
@@ -51,7 +29,7 @@ static void translate(struct arena *a, const struct dialect *client, struct chat
     }
     enum err e = dialect_openai.encode_request(a, ask->neutral, o, &parts);
     assert(e == OK);
-    e = dialect_openai.scan(a, CHAT_OP_CHAT, joined(a, &parts), &again, &fault);
+    e = dialect_openai.scan(a, CHAT_OP_CHAT, request_joined(a, &parts), &again, &fault);
     assert(e == OK);
     assert(slice_eq(again.model, o->model));
     assert(again.is_stream == ask->is_stream);

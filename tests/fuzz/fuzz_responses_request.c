@@ -3,44 +3,24 @@
  * neutral form it becomes a request of this dialect, the chat dialect's and Anthropic's that passes
  * their scans, and what it becomes here reads as the same neutral request again. What no dialect
  * may answer without the provider that keeps it is refused with a message. */
-#include "conversation.h"
-
-#include "dialect/dialect.h"
-#include "wire/json.h"
-
-#include <assert.h>
+#include "request_again.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct dialect_profile profile = {.takes_developer_role = true};
 
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert(t.len == parts->bytes && !t.is_full);
-    return text_slice(&t);
-}
-
 static void forward(struct arena *a, const struct chat_ask *ask, const struct encode_options *o)
 {
     struct body_parts parts;
     struct chat_ask again;
-    struct fault fault;
-    enum err e = dialect_responses.forward(a, ask, o, &parts);
-    assert(e == OK && !parts.adds_usage);
-    e = dialect_responses.scan(a, ask->op, joined(a, &parts), &again, &fault);
-    assert(e == OK);
-    assert(slice_eq(again.model, o->model));
-    assert(again.is_stream == ask->is_stream && again.is_pinned == ask->is_pinned);
+    request_check_forward(a, &dialect_responses, ask, o, &parts, &again);
+    assert(!parts.adds_usage);
+    assert(again.is_pinned == ask->is_pinned);
     assert(again.is_deferred == ask->is_deferred && slice_eq(again.pinned_id, ask->pinned_id));
     assert(again.is_kept == ask->is_kept && slice_eq(again.pinned_by, ask->pinned_by));
     assert(again.output_max_tokens == (ask->output_max_tokens < 0 && ask->op == CHAT_OP_CHAT
                                            ? o->output_cap_tokens
                                            : ask->output_max_tokens));
-    check_conversation(a, &dialect_responses, ask, &again);
 }
 
 static size_t part_count(const struct chat_request *r)
@@ -63,7 +43,7 @@ static void check_again(struct arena *a, const struct chat_request *r,
         struct fault fault;
         enum err e = dialect_responses.encode_request(a, before, o, &parts);
         assert(e == OK);
-        struct slice body = joined(a, &parts);
+        struct slice body = request_joined(a, &parts);
         if (dialect_responses.scan(a, CHAT_OP_CHAT, body, &ask, &fault) ||
             dialect_responses.decode_request(a, &ask, &fault)) {
             return; /* nothing was left to send, or what is the provider's to refuse */
@@ -92,7 +72,7 @@ static void translate(struct arena *a, struct chat_ask *ask, const struct encode
         struct span_fault why;
         enum err e = others[i]->encode_request(a, ask->neutral, o, &parts);
         assert(e == OK);
-        e = spans_check(joined(a, &parts), &why);
+        e = spans_check(request_joined(a, &parts), &why);
         assert(e == OK || e == E_LIMIT); /* depth: a schema lies deeper there */
     }
     check_again(a, ask->neutral, o);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-import { RawClient, gatewayBinary } from "./harness.mjs";
+import { RawClient, gatewayBinary, startGateway, startSim } from "./harness.mjs";
 
 export const isSanitized = /asan|tsan|ubsan/.test(gatewayBinary); // their memory says nothing
 export const MiB = 1 << 20;
@@ -21,6 +21,16 @@ export function watchMemory(gateway) {
         t.diagnostic(`memory: ${(idle / MiB).toFixed(1)} MiB idle, at most ${(grown / MiB).toFixed(1)} MiB more`);
         if (!isSanitized) assert.ok(grown <= 64 * MiB, `the process grew by ${grown} bytes`);
     };
+}
+
+/** A simulator, a gateway that has answered once, a tenant's key, and the check of what the process holds from then on. */
+export async function startWatched(t, options = {}) {
+    const sim = await startSim(t);
+    const gateway = await startGateway(t, { sim, ...options });
+    const key = (await gateway.createTenant({ rate_limit: 1000000 })).api_key;
+    const first = await gateway.request(key, "/v1/chat/completions", question());
+    assert.equal(first.status, 200);
+    return { sim, gateway, key, checkMemory: watchMemory(gateway) };
 }
 
 /** The gateway is the same process and answers. */

@@ -7,34 +7,48 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What a log wrote to an unlinked file; freed by the caller. */
-static char *slurp(int fd, size_t *len)
+static struct log *log_to(int fd, enum log_level level)
+{
+    struct log *log = NULL;
+    assert_int_equal(log_new(fd, level, &log), OK);
+    return log;
+}
+
+/* To an unlinked file. */
+static struct log *log_to_file(enum log_level level, int *out_fd)
+{
+    char name[] = "/tmp/gw-log-XXXXXX";
+    *out_fd = mkstemp(name);
+    assert_true(*out_fd >= 0);
+    assert_int_equal(unlink(name), 0);
+    return log_to(*out_fd, level);
+}
+
+static struct log *log_to_pipe(int *ends)
+{
+    assert_int_equal(pipe(ends), 0);
+    return log_to(ends[1], LOG_INFO);
+}
+
+/* Ends the log; what it wrote to its file, freed by the caller. */
+static char *log_text(struct log *log, int fd)
 {
     struct stat st;
+    log_free(log);
     assert_int_equal(fstat(fd, &st), 0);
     char *text = malloc((size_t)st.st_size + 1);
     assert_non_null(text);
     assert_int_equal(pread(fd, text, (size_t)st.st_size, 0), st.st_size);
     text[st.st_size] = 0;
-    *len = (size_t)st.st_size;
+    (void)close(fd);
     return text;
-}
-
-static int temp_file(void)
-{
-    char name[] = "/tmp/gw-log-XXXXXX";
-    int fd = mkstemp(name);
-    assert_true(fd >= 0);
-    assert_int_equal(unlink(name), 0);
-    return fd;
 }
 
 static void a_line_has_all_members_escaped(void **state)
 {
     (void)state;
-    int fd = temp_file();
-    struct log *log;
-    assert_int_equal(log_new(fd, LOG_INFO, &log), OK);
+    int fd;
+    struct log *log = log_to_file(LOG_INFO, &fd);
     struct log_ring *ring = log_ring_new(log);
     assert_non_null(ring);
     assert_false(log_begin(ring, LOG_DEBUG, "too low"));
@@ -50,10 +64,7 @@ static void a_line_has_all_members_escaped(void **state)
     LOG_USD(ring, "cost", 780000);
     log_end(ring);
     log_event(log, LOG_ERROR, "%s %d", "event", 7);
-    log_free(log);
-
-    size_t len;
-    char *text = slurp(fd, &len);
+    char *text = log_text(log, fd);
     const char *want =
         "\",\"level\":\"info\",\"msg\":\"request\",\"s\":\"plain text of some length \\\"q\\\" "
         "\\\\ \\u000a\\u0001 \xC3\xA9 \xEF\xBF\xBD!\",\"empty\":\"\",\"min\":-9223372036854775808,"
@@ -62,15 +73,13 @@ static void a_line_has_all_members_escaped(void **state)
     assert_non_null(strstr(text, "\"level\":\"error\",\"msg\":\"event 7\"}\n"));
     assert_null(strstr(text, "too low"));
     free(text);
-    (void)close(fd);
 }
 
 static void the_stamp_is_now(void **state)
 {
     (void)state;
-    int fd = temp_file();
-    struct log *log;
-    assert_int_equal(log_new(fd, LOG_DEBUG, &log), OK);
+    int fd;
+    struct log *log = log_to_file(LOG_DEBUG, &fd);
     struct log_ring *ring = log_ring_new(log);
     char before[CLOCK_RFC3339_BYTES + 1];
     char after[CLOCK_RFC3339_BYTES + 1];
@@ -78,14 +87,11 @@ static void the_stamp_is_now(void **state)
     assert_true(log_begin(ring, LOG_DEBUG, "m"));
     log_end(ring);
     (void)clock_rfc3339(clock_unix_ns(), after);
-    log_free(log);
-    size_t len;
-    char *text = slurp(fd, &len);
+    char *text = log_text(log, fd);
     assert_memory_equal(text, "{\"ts\":\"", 7);
     assert_true(memcmp(text + 7, before, CLOCK_RFC3339_BYTES) >= 0);
     assert_true(memcmp(text + 7, after, CLOCK_RFC3339_BYTES) <= 0);
     free(text);
-    (void)close(fd);
 }
 
 /* Every length around the bound, with plain, escaped and multi-byte text: one whole line each. */
@@ -93,9 +99,8 @@ static void long_values_are_cut_but_the_line_stays_whole(void **state)
 {
     (void)state;
     static const char *const units[] = {"a", "\"", "\x02", "\xE2\x82\xAC", "\xFF"};
-    int fd = temp_file();
-    struct log *log;
-    assert_int_equal(log_new(fd, LOG_INFO, &log), OK);
+    int fd;
+    struct log *log = log_to_file(LOG_INFO, &fd);
     struct log_ring *ring = log_ring_new(log);
     char value[LOG_LINE_MAX_BYTES * 2];
     size_t lines = 0;
@@ -115,9 +120,7 @@ static void long_values_are_cut_but_the_line_stays_whole(void **state)
             lines++;
         }
     }
-    log_free(log);
-    size_t len;
-    char *text = slurp(fd, &len);
+    char *text = log_text(log, fd);
     size_t seen = 0;
     for (char *line = text; *line; seen++) {
         char *end = strchr(line, '\n');
@@ -129,16 +132,13 @@ static void long_values_are_cut_but_the_line_stays_whole(void **state)
     }
     assert_int_equal(seen, lines);
     free(text);
-    (void)close(fd);
 }
 
 static void a_full_ring_drops_and_counts(void **state)
 {
     (void)state;
     int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    struct log *log;
-    assert_int_equal(log_new(ends[1], LOG_INFO, &log), OK);
+    struct log *log = log_to_pipe(ends);
     struct log_ring *ring = log_ring_new(log);
     char filler[1000];
     memset(filler, 'x', sizeof(filler));
@@ -191,9 +191,8 @@ static void *write_lines(void *arg)
 static void every_line_of_every_thread_arrives_in_order(void **state)
 {
     (void)state;
-    int fd = temp_file();
-    struct log *log;
-    assert_int_equal(log_new(fd, LOG_INFO, &log), OK);
+    int fd;
+    struct log *log = log_to_file(LOG_INFO, &fd);
     struct writer writers[WRITERS];
     pthread_t threads[WRITERS];
     for (int i = 0; i < WRITERS; i++) {
@@ -206,9 +205,7 @@ static void every_line_of_every_thread_arrives_in_order(void **state)
         written += writers[i].written;
     }
     assert_int_equal(log_dropped(log), WRITERS * LINES_EACH - written);
-    log_free(log);
-    size_t len;
-    char *text = slurp(fd, &len);
+    char *text = log_text(log, fd);
     long last[WRITERS] = {-1, -1, -1, -1};
     int64_t seen = 0;
     for (char *line = text; *line; seen++) {
@@ -226,16 +223,13 @@ static void every_line_of_every_thread_arrives_in_order(void **state)
     }
     assert_int_equal(seen, written);
     free(text);
-    (void)close(fd);
 }
 
 static void a_line_after_idleness_arrives_by_itself(void **state)
 {
     (void)state;
     int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    struct log *log;
-    assert_int_equal(log_new(ends[1], LOG_INFO, &log), OK);
+    struct log *log = log_to_pipe(ends);
     struct log_ring *ring = log_ring_new(log);
     char buffer[4096];
     for (int i = 0; i < 3; i++) {

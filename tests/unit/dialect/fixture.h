@@ -67,11 +67,41 @@ static inline size_t fixture_each(const char *suffix, fixture_fn fn)
     return count;
 }
 
+/* One try with what an arena holds. */
+typedef enum err (*fixture_try_fn)(struct arena *a, const void *ctx);
+
+/* Arena caps upward: the right thing or an error that says what lacks, and the first in the end. */
+static inline void fixture_starve(fixture_try_fn fn, const void *ctx, size_t cap_max_bytes,
+                                  size_t step_bytes)
+{
+    bool succeeded = false;
+    for (size_t cap = 0; cap < cap_max_bytes; cap += step_bytes) {
+        struct arena a;
+        arena_init(&a, NULL, cap);
+        enum err e = fn(&a, ctx);
+        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
+        succeeded = e == OK;
+        arena_deinit(&a);
+    }
+    assert_true(succeeded);
+}
+
 static inline int64_t fixture_count(yyjson_val *obj, const char *name)
 {
     int64_t value = 0;
     (void)json_i64(json_get(obj, name), &value);
     return value;
+}
+
+/* The answer of a recorded exchange, or of a file that is one, by tree; NULL when it is none or a
+ * stream. */
+static inline yyjson_val *fixture_answer(struct arena *a, struct slice bytes, int64_t *out_status)
+{
+    yyjson_val *root;
+    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
+    yyjson_val *response = json_get(root, "response"), *body = json_get(response, "body");
+    *out_status = body && json_get(response, "status") ? fixture_count(response, "status") : 200;
+    return body || json_get(root, "request") ? body : root;
 }
 
 /* The usage the tree states, compared with what was read; the test's own arithmetic. */

@@ -1,7 +1,5 @@
 /* Whole answers of Anthropic's, errors of the provider and errors of ours in its words. */
-#include "fixture.h"
-
-#include "dialect/dialect.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/anthropic";
 
@@ -10,30 +8,20 @@ static size_t answers, refusals, counts;
 /* Every recorded exchange: answers are observed and decoded, errors classified. */
 static void exchange(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *root;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *response = json_get(root, "response");
-    int64_t status = response ? fixture_count(response, "status") : 200;
-    yyjson_val *tree = response ? json_get(response, "body") : root;
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
     if (!yyjson_is_obj(tree)) {
         return; /* its body is a stream */
     }
     struct slice body = json_text(a, tree);
     struct outcome out = {.wants_detail = true};
     if (status >= 400) {
-        struct upstream_fault f;
-        dialect_anthropic.read_fault(a, (int)status, body, &f);
-        assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
-        assert_int_equal(f.blame, BLAME_CLIENT);
+        assert_int_equal(trial_refusal(a, &dialect_anthropic, status, tree), BLAME_CLIENT);
         refusals++;
         return;
     }
     if (!json_get(tree, "content")) {
-        int64_t count = 0;
-        assert_int_equal(dialect_anthropic.read_count(body, &count), OK);
-        assert_int_equal(count, fixture_count(tree, "input_tokens"));
-        assert_int_equal(dialect_anthropic.observe(a, CHAT_OP_COUNT_TOKENS, body, &out), OK);
-        assert_true(out.has_usage && !out.is_empty && usage_total(&out.usage) == 0);
+        trial_counted(a, &dialect_anthropic, tree, fixture_count(tree, "input_tokens"));
         counts++;
         return;
     }
@@ -179,15 +167,8 @@ static void provider_errors_are_blamed(void **state)
         {422, "[]", BLAME_CLIENT, "HTTP status 422"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct upstream_fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        dialect_anthropic.read_fault(&a, cases[i].status, slice_str(cases[i].body), &f);
-        if (f.blame != cases[i].blame || !slice_eq(f.message, slice_str(cases[i].message))) {
-            fail_msg("%d %s: %d %.*s", cases[i].status, cases[i].body, (int)f.blame,
-                     SLICE_ARG(f.message));
-        }
-        arena_deinit(&a);
+        trial_blame(&dialect_anthropic, cases[i].status, cases[i].body, cases[i].blame,
+                    cases[i].message, 0);
     }
 }
 
@@ -225,26 +206,20 @@ static void our_errors_have_anthropics_shape(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena a;
-        yyjson_val *root;
-        int status = 0;
+        struct slice event;
         struct fault f = cases[i].fault;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct text body = text_growing(&a), headers = text_growing(&a), event = text_growing(&a);
         f.request_id = i % 2 ? SLICE("req_1") : SLICE_NONE;
-        dialect_anthropic.render_fault(&f, &status, &body, &headers);
-        assert_int_equal(status, cases[i].status);
-        assert_true(slice_eq(text_slice(&headers), slice_str(cases[i].headers)));
-        assert_int_equal(json_parse(&a, text_slice(&body), &root, NULL), OK);
+        arena_init(&a, NULL, (size_t)1 << 20);
+        yyjson_val *root =
+            trial_fault(&a, &dialect_anthropic, &f, cases[i].status, cases[i].headers, &event);
         assert_true(slice_eq(json_get_string(root, "type"), SLICE("error")));
         assert_true(slice_eq(json_get_string(root, "request_id"), f.request_id));
         assert_non_null(json_get(root, "request_id"));
         yyjson_val *error = json_get(root, "error");
-        assert_true(json_get_string(error, "message").len > 0);
         assert_true(slice_eq(json_get_string(error, "type"), slice_str(cases[i].type)));
-        dialect_anthropic.render_stream_fault(&f, &event);
-        assert_true(slice_starts(text_slice(&event),
-                                 SLICE("event: error\ndata: {\"type\":\"error\",\"error\":{")));
-        assert_true(slice_ends(text_slice(&event), SLICE("}\n\n")));
+        assert_true(
+            slice_starts(event, SLICE("event: error\ndata: {\"type\":\"error\",\"error\":{")));
+        assert_true(slice_ends(event, SLICE("}\n\n")));
         arena_deinit(&a);
     }
 }
@@ -272,44 +247,34 @@ static void paths_credentials_and_constant_headers(void **state)
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OPENAI), &dialect_openai);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_OWN), &dialect_own);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_GEMINI), &dialect_gemini);
-    struct text count = text_growing(&a);
-    int64_t tokens = 0;
-    dialect_anthropic.render_count(2095, &count);
-    assert_true(slice_eq(text_slice(&count), SLICE("{\"input_tokens\":2095}")));
-    assert_int_equal(dialect_anthropic.read_count(text_slice(&count), &tokens), OK);
-    assert_int_equal(tokens, 2095);
-    assert_int_equal(dialect_anthropic.read_count(SLICE("{}"), &tokens), E_SYNTAX);
+    trial_count(&a, &dialect_anthropic, 2095, "{\"input_tokens\":2095}");
     arena_deinit(&a);
 }
 
-static void survives_any_lack_of_memory(void **state)
+static enum err starved(struct arena *a, const void *ctx)
 {
-    (void)state;
     struct slice body = SLICE(
         "{\"id\":\"m\",\"model\":\"c\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\","
         "\"signature\":\"s\"},{\"type\":\"text\",\"text\":\"x\",\"citations\":[{\"url\":\"u\","
         "\"title\":\"t\"}]},{\"type\":\"tool_use\",\"id\":\"i\",\"name\":\"f\",\"input\":{},"
         "\"caller\":{\"type\":\"direct\"}},{\"type\":\"server_tool_use\",\"id\":\"i\"}],"
         "\"stop_reason\":\"tool_use\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}");
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 100000; cap += 256) {
-        struct arena a;
-        struct chat_response r;
-        struct slice out;
-        struct outcome o = {.wants_detail = true};
-        arena_init(&a, NULL, cap);
-        enum err e = dialect_anthropic.observe(&a, CHAT_OP_CHAT, body, &o);
-        e = e ? e : dialect_anthropic.decode_response(&a, body, &r);
-        e = e ? e : dialect_anthropic.encode_response(&a, &r, NULL, &out);
-        e = e ? e : dialect_openai.encode_response(&a, &r, NULL, &out);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        if (e == OK && !succeeded) {
-            assert_true(slice_search(out, SLICE("\"annotations\":[{")) < out.len);
-        }
-        succeeded = e == OK;
-        arena_deinit(&a);
-    }
-    assert_true(succeeded);
+    struct chat_response r;
+    struct slice out;
+    struct outcome o = {.wants_detail = true};
+    (void)ctx;
+    enum err e = dialect_anthropic.observe(a, CHAT_OP_CHAT, body, &o);
+    e = e ? e : dialect_anthropic.decode_response(a, body, &r);
+    e = e ? e : dialect_anthropic.encode_response(a, &r, NULL, &out);
+    e = e ? e : dialect_openai.encode_response(a, &r, NULL, &out);
+    assert_true(e || slice_search(out, SLICE("\"annotations\":[{")) < out.len);
+    return e;
+}
+
+static void survives_any_lack_of_memory(void **state)
+{
+    (void)state;
+    fixture_starve(starved, NULL, 100000, 256);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* What the gateway reads from Messages requests, how it forwards them, and requests between
  * Anthropic's words and OpenAI's. */
 #include "dump.h"
+#include "request.h"
 
 static const char *const dir = TEST_DATA_DIR "/anthropic";
 
@@ -25,16 +26,6 @@ static enum err scan(struct arena *a, enum chat_operation op, const char *body,
                      struct chat_ask *ask, struct fault *fault)
 {
     return dialect_anthropic.scan(a, op, slice_str(body), ask, fault);
-}
-
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert_int_equal(t.len, parts->bytes);
-    return text_slice(&t);
 }
 
 #define M    "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
@@ -104,15 +95,8 @@ static void refuses_with_the_member_named(void **state)
         {HEAD M "," M "}", E_DUPLICATE, "messages"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, cases[i].body, &k, &f), cases[i].err);
-        assert_int_equal(f.kind, FAULT_BAD_REQUEST);
-        assert_true(slice_eq(f.param, slice_str(cases[i].param)));
-        assert_true(f.message.len > 0);
-        arena_deinit(&a);
+        request_refused(&dialect_anthropic, CHAT_OP_CHAT, cases[i].body, cases[i].err,
+                        cases[i].param);
     }
 }
 
@@ -158,16 +142,8 @@ static void tells_when_bytes_do_not_bound_the_prompt(void **state)
         {HEAD "\"container\":null," M "}", true, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, cases[i].body, &k, &f), OK);
-        if ((k.prompt_max_tokens >= 0) != cases[i].is_bounded ||
-            k.is_uncacheable != cases[i].is_uncacheable) {
-            fail_msg("%s", cases[i].body);
-        }
-        arena_deinit(&a);
+        request_bounded(&dialect_anthropic, cases[i].body, cases[i].is_bounded,
+                        cases[i].is_uncacheable);
     }
 }
 
@@ -187,21 +163,11 @@ static void forwards_byte_for_byte_but_for_the_model(void **state)
         {CHAT_OP_COUNT_TOKENS, "{\"model\":\"m\"," M "}", "x", "{\"model\":\"x\"," M "}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        struct body_parts parts;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, cases[i].op, cases[i].in, &k, &f), OK);
-        struct encode_options o = {.model = slice_str(cases[i].model),
-                                   .profile = &newest,
-                                   .output_cap_tokens = 5,
-                                   .is_stream = k.is_stream,
-                                   .wants_usage = true};
-        assert_int_equal(dialect_anthropic.forward(&a, &k, &o, &parts), OK);
-        assert_true(slice_eq(joined(&a, &parts), slice_str(cases[i].out)));
-        assert_false(parts.adds_usage);
-        arena_deinit(&a);
+        const struct encode_options o = {.model = slice_str(cases[i].model),
+                                         .profile = &newest,
+                                         .output_cap_tokens = 5,
+                                         .wants_usage = true};
+        request_forwarded(&dialect_anthropic, cases[i].op, cases[i].in, o, cases[i].out, false);
     }
 }
 
@@ -228,7 +194,7 @@ static void encode(struct world *w, const struct dialect *to, const struct diale
                                .wants_usage = true};
     w->e = to->encode_request(&w->a, w->ask.neutral, &o, &w->parts);
     assert_int_equal(w->e, OK);
-    w->body = joined(&w->a, &w->parts);
+    w->body = request_joined(&w->a, &w->parts);
     if (json_parse(&w->a, w->body, &w->root, NULL)) {
         fail_msg("no JSON: %.*s", SLICE_ARG(w->body));
     }
@@ -310,7 +276,7 @@ static void check_identity(struct arena *a, const char *name, struct slice body,
                                .is_stream = ask.is_stream};
     assert_int_equal(dialect_anthropic.encode_request(a, ask.neutral, &o, &parts), OK);
     assert_int_equal(parts.dropped.len, 0);
-    struct slice out = joined(a, &parts);
+    struct slice out = request_joined(a, &parts);
     assert_int_equal(dialect_anthropic.scan(a, CHAT_OP_CHAT, out, &again, &f), OK);
     assert_int_equal(dialect_anthropic.decode_request(a, &again, &f), OK);
     struct slice one = dump_request(a, ask.neutral), two = dump_request(a, again.neutral);
@@ -347,7 +313,8 @@ static void identity_fixture(struct arena *a, const char *name, struct slice byt
     assert_int_equal(dialect_anthropic.decode_request(a, &ask, &f), OK);
     struct encode_options o = {.model = ask.model, .profile = &oldest, .output_cap_tokens = -1};
     assert_int_equal(dialect_openai.encode_request(a, ask.neutral, &o, &parts), OK);
-    assert_int_equal(dialect_openai.scan(a, CHAT_OP_CHAT, joined(a, &parts), &other, &f), OK);
+    assert_int_equal(dialect_openai.scan(a, CHAT_OP_CHAT, request_joined(a, &parts), &other, &f),
+                     OK);
     assert_int_equal(dialect_openai.decode_request(a, &other, &f), OK);
     assert_int_equal(other.output_max_tokens, ask.output_max_tokens);
 }
@@ -879,43 +846,22 @@ static void bad_messages_are_named_by_their_place(void **state)
          "messages.0.content.0.content.0.type"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice body = arena_printf(&a, HEAD "\"messages\":%s}", cases[i].messages);
-        assert_int_equal(dialect_anthropic.scan(&a, CHAT_OP_CHAT, body, &k, &f), OK);
-        assert_int_equal(dialect_anthropic.decode_request(&a, &k, &f), E_SYNTAX);
-        if (!slice_eq(f.param, slice_str(cases[i].param))) {
-            fail_msg("%s: %.*s", cases[i].messages, SLICE_ARG(f.param));
-        }
-        assert_true(slice_starts(f.message, f.param));
-        arena_deinit(&a);
+        char body[512];
+        (void)snprintf(body, sizeof(body), HEAD "\"messages\":%s}", cases[i].messages);
+        request_undecodable(&dialect_anthropic, body, cases[i].param, true);
     }
 }
 
 static void survives_any_lack_of_memory(void **state)
 {
     (void)state;
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 400000; cap += 512) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        struct body_parts parts;
-        arena_init(&a, NULL, cap);
-        struct encode_options o = {
-            .model = SLICE("other"), .profile = &middle, .output_cap_tokens = 5, .is_stream = true};
-        enum err e = scan(&a, CHAT_OP_CHAT, everything, &k, &f);
-        e = e ? e : dialect_anthropic.forward(&a, &k, &o, &parts);
-        e = e ? e : dialect_anthropic.decode_request(&a, &k, &f);
-        e = e ? e : dialect_anthropic.encode_request(&a, k.neutral, &o, &parts);
-        e = e ? e : dialect_openai.encode_request(&a, k.neutral, &o, &parts);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        succeeded = e == OK;
-        arena_deinit(&a);
-    }
-    assert_true(succeeded);
+    static const struct encode_options o = {.model = SLICE_INIT("other"),
+                                            .profile = &middle,
+                                            .output_cap_tokens = 5,
+                                            .is_stream = true};
+    static const struct request_meal m = {
+        &dialect_anthropic, everything, &o, {&dialect_anthropic, &dialect_openai}};
+    fixture_starve(request_starved, &m, 400000, 512);
 }
 
 int main(void)

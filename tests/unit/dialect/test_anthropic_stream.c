@@ -1,6 +1,6 @@
 /* Anthropic's streams: recorded ones pass byte for byte in every cut and say what the recording
  * says; stored ones become bodies and back. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/anthropic";
 
@@ -25,34 +25,13 @@ static void relay_fixture(struct arena *a, const char *name, struct slice in)
 {
     struct run whole;
     int64_t told[4];
-    run_whole(a, &dialect_anthropic, &dialect_anthropic, in, &whole);
-    assert_int_equal(whole.end, OK);
-    if (!slice_eq(text_slice(&whole.bytes), in)) {
-        fail_msg("%s: the bytes differ", name);
-    }
-    assert_int_equal(whole.terminals, 1);
-    assert_int_equal(whole.after_terminal, 0);
-    assert_true(whole.outcome.is_complete && whole.outcome.has_usage);
-    assert_true(whole.outcome.model.len > 0);
-    assert_int_not_equal(whole.outcome.finish, CHAT_FINISH_NONE);
+    trial_relay(a, &dialect_anthropic, name, in, true, &whole);
     usage_told(a, in, told);
     assert_int_equal(whole.outcome.usage.input, told[0]);
     assert_int_equal(whole.outcome.usage.cache_write_5m + whole.outcome.usage.cache_write_1h,
                      told[1]);
     assert_int_equal(whole.outcome.usage.cache_read, told[2]);
     assert_int_equal(usage_completion(&whole.outcome.usage), told[3]);
-    size_t stride = in.len <= 4096 ? 1 : in.len / 601 + 1;
-    for (size_t cut = 0; cut < in.len; cut += stride) {
-        struct arena b;
-        struct run k;
-        arena_init(&b, NULL, (size_t)64 << 20);
-        run_stream(&b, &dialect_anthropic, &dialect_anthropic, in, cut, 0, &k);
-        assert_int_equal(k.end, OK);
-        assert_true(slice_eq(text_slice(&k.bytes), in));
-        assert_memory_equal(&k.outcome.usage, &whole.outcome.usage, sizeof(struct usage));
-        assert_int_equal(k.outcome.output_bytes, whole.outcome.output_bytes);
-        arena_deinit(&b);
-    }
 }
 
 static void recorded_streams_pass_byte_for_byte_in_every_cut(void **state)
@@ -61,34 +40,10 @@ static void recorded_streams_pass_byte_for_byte_in_every_cut(void **state)
     assert_int_equal(fixture_each_in(dir, ".sse", relay_fixture), 16);
 }
 
-/* A stored stream as a body says the same; the body as a stream once more. */
 static void stored_fixture(struct arena *a, const char *name, struct slice in)
 {
-    struct run direct, spread;
-    struct slice body, events, again;
-    struct outcome seen = {.wants_detail = true};
-    struct chat_response r;
-    run_whole(a, &dialect_anthropic, &dialect_openai, in, &direct);
-    if (dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, in, &body)) {
-        fail_msg("%s: no body", name);
-    }
-    assert_int_equal(dialect_anthropic.observe(a, CHAT_OP_CHAT, body, &seen), OK);
-    assert_int_equal(seen.finish, direct.outcome.finish);
-    assert_memory_equal(&seen.usage, &direct.outcome.usage, sizeof(seen.usage));
-    assert_int_equal(dialect_anthropic.decode_response(a, body, &r), OK);
-    if (strcmp(name, "vai-spliced-message-start.sse") != 0) { /* its first try is in the stream */
-        run_check_same(a, name, dialect_stream_answer(direct.stream), &r);
-    }
-    assert_int_equal(
-        dialect_body_to_events(a, &dialect_anthropic, CHAT_OP_CHAT, body, true, &events), OK);
-    run_whole(a, &dialect_anthropic, &dialect_openai, events, &spread);
-    assert_int_equal(spread.end, OK);
-    run_check_same(a, name, dialect_stream_answer(spread.stream), &r);
-    assert_int_equal(dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, events, &again),
-                     OK);
-    if (!run_same_json(a, body, again)) {
-        fail_msg("%s:\n%.*s\n%.*s", name, SLICE_ARG(body), SLICE_ARG(again));
-    }
+    bool is_spliced = strcmp(name, "vai-spliced-message-start.sse") == 0; /* its first try, too */
+    (void)trial_stored(a, &dialect_anthropic, name, in, !is_spliced);
 }
 
 static void stored_streams_and_bodies_turn_into_each_other(void **state)
@@ -100,21 +55,10 @@ static void stored_streams_and_bodies_turn_into_each_other(void **state)
 /* The recorded whole answers spread to events and put together are what they were. */
 static void body_fixture(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *root;
-    struct slice events, again;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *tree =
-        json_get(root, "response") ? json_get(json_get(root, "response"), "body") : root;
-    if (!yyjson_is_arr(json_get(tree, "content"))) {
-        return;
-    }
-    struct slice body = json_text(a, tree);
-    assert_int_equal(
-        dialect_body_to_events(a, &dialect_anthropic, CHAT_OP_CHAT, body, true, &events), OK);
-    assert_int_equal(dialect_events_to_body(a, &dialect_anthropic, CHAT_OP_CHAT, events, &again),
-                     OK);
-    if (!run_same_json(a, body, again)) {
-        fail_msg("%s:\n%.*s\n%.*s", name, SLICE_ARG(body), SLICE_ARG(again));
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
+    if (yyjson_is_arr(json_get(tree, "content"))) {
+        (void)trial_spread(a, &dialect_anthropic, name, json_text(a, tree));
     }
 }
 
@@ -143,16 +87,7 @@ static void recorded_bodies_survive_the_form_of_a_stream(void **state)
 
 static void same(const char *in, enum err want, const char *out, struct run *k)
 {
-    struct slice text = slice_str(in);
-    for (size_t cut = 0; cut <= text.len; cut++) {
-        struct arena a;
-        arena_init(&a, NULL, (size_t)16 << 20);
-        run_stream(&a, &dialect_anthropic, &dialect_anthropic, text, cut, 0, k);
-        if (k->end != want || !slice_eq(text_slice(&k->bytes), slice_str(out))) {
-            fail_msg("cut %zu: error %d\n%.*s", cut, (int)k->end, SLICE_ARG(text_slice(&k->bytes)));
-        }
-        arena_deinit(&a);
-    }
+    trial_cuts(&dialect_anthropic, in, want, out, k);
 }
 
 /* There is no [DONE] (trap 13): message_stop ends it, and only it, or a stop_reason before. */
@@ -222,21 +157,13 @@ static void usage_is_merged_and_never_added(void **state)
          {.input = 0, .output = 1}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(
-            &a,
+        char in[2048];
+        (void)snprintf(
+            in, sizeof(in),
             EV("message_start", ",\"message\":{\"model\":\"m\",\"usage\":%s}")
                 EV("message_delta", ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":%s") STOP,
             cases[i].start, cases[i].end);
-        run_stream(&a, &dialect_anthropic, &dialect_anthropic, in, 9, 0, &k);
-        assert_int_equal(k.end, OK);
-        struct usage want = cases[i].usage;
-        want.is_known = true;
-        assert_memory_equal(&k.outcome.usage, &want, sizeof(want));
-        assert_true(k.outcome.has_usage);
-        arena_deinit(&a);
+        trial_usage(&dialect_anthropic, in, cases[i].usage);
     }
 }
 
@@ -258,13 +185,9 @@ static void every_stop_reason_is_known(void **state)
         {"what_comes_next", CHAT_FINISH_STOP},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, START(U) END("%s", U) STOP, cases[i].reason);
-        run_whole(&a, &dialect_anthropic, &dialect_anthropic, in, &k);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), START(U) END("%s", U) STOP, cases[i].reason);
+        trial_finish(&dialect_anthropic, in, cases[i].finish);
     }
 }
 
@@ -282,18 +205,8 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_anthropic, &dialect_openai,
                                                     &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
-        struct slice error = slice_str(streams[i / ARRAY_LEN(clients)]);
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in = arena_printf(&a, START(U) TEXT(0) SAY(0, "a") "%.*s", SLICE_ARG(error));
-        run_whole(&a, &dialect_anthropic, clients[i % ARRAY_LEN(clients)], in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors, 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        trial_error(&dialect_anthropic, clients[i % ARRAY_LEN(clients)],
+                    START(U) TEXT(0) SAY(0, "a"), streams[i / ARRAY_LEN(clients)], 1);
     }
 }
 
@@ -322,28 +235,13 @@ static void what_is_no_stream_is_refused(void **state)
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"content\":[]}\n\n",
                                       "data: hello\n\n",    "data: [1]\n\n",
                                       "data: {\"a\":}\n\n", "upstream connect error\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
-    struct arena a;
-    struct slice out;
-    arena_init(&a, NULL, (size_t)1 << 20);
     static const char *const cut[] = {"",
                                       START(U),
                                       START(U) END("end_turn", U),
                                       EV("error", ",\"error\":{}") STOP,
                                       STOP,
                                       START(U) SAY(3, "x") STOP};
-    for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
-        assert_int_equal(
-            dialect_events_to_body(&a, &dialect_anthropic, CHAT_OP_CHAT, slice_str(cut[i]), &out),
-            E_SYNTAX);
-    }
-    assert_int_equal(
-        dialect_body_to_events(&a, &dialect_anthropic, CHAT_OP_CHAT, SLICE("{}"), true, &out),
-        E_SYNTAX);
-    arena_deinit(&a);
+    trial_no_stream(&dialect_anthropic, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
 }
 
 static void survives_any_lack_of_memory(void **state)
@@ -359,37 +257,8 @@ static void survives_any_lack_of_memory(void **state)
                                           "\"server_tool_use\",\"id\":\"s\",\"input\":{}}") CLOSE(2)
                     END("tool_use", U) STOP);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
-        bool succeeded = false;
-        for (size_t cap = 0; cap < 120000; cap += 256) {
-            struct arena a, big;
-            struct run k = {.end = OK};
-            struct slice out;
-            arena_init(&a, NULL, cap);
-            arena_init(&big, NULL, (size_t)1 << 20);
-            k.bytes = text_growing(&big);
-            struct stream_options o = {.provider = &dialect_anthropic,
-                                       .client = clients[i],
-                                       .event_max_bytes = 4096,
-                                       .gathers = true,
-                                       .on_bytes = run_on_bytes,
-                                       .ctx = &k,
-                                       .render_last = run_render_last};
-            enum err e = dialect_stream_new(&a, &o, &k.outcome, &k.stream);
-            for (size_t at = 0; at < in.len && !e; at += 5) {
-                e = dialect_stream_feed(k.stream, slice_head(slice_from(in, at), 5));
-            }
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            assert_int_equal(k.terminals, e == OK);
-            succeeded = e == OK;
-            e = dialect_events_to_body(&a, &dialect_anthropic, CHAT_OP_CHAT, in, &out);
-            e = e ? e
-                  : dialect_body_to_events(&a, &dialect_anthropic, CHAT_OP_CHAT, out, true, &out);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            succeeded = succeeded && e == OK;
-            arena_deinit(&a);
-            arena_deinit(&big);
-        }
-        assert_true(succeeded);
+        const struct trial_meal m = {&dialect_anthropic, clients[i], in, &dialect_anthropic, in};
+        fixture_starve(trial_starved, &m, 120000, 256);
     }
 }
 

@@ -1,6 +1,6 @@
 /* Between OpenAI's words and Anthropic's, both ways: streams and whole answers keep texts, calls
  * and usage; the known bugs of other gateways, each by its name. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/anthropic";
 
@@ -66,33 +66,18 @@ static void check_form(struct arena *a, struct slice events)
 /* --- recordings --------------------------------------------------------------------------------
  */
 
-/* There and back again, and there once more. */
 static void round_trip(struct arena *a, const char *name, const struct dialect *from,
                        const struct dialect *to, struct slice in)
 {
-    struct run there, back, again;
-    run_whole(a, from, to, in, &there);
-    if (there.end) {
-        fail_msg("%s: error %d", name, (int)there.end);
+    struct trial_trip t;
+    trial_trip(a, name, from, to, in, &t);
+    struct slice text = run_text(a, t.source, CHAT_TEXT);
+    assert_true(slice_eq(dialect_stream_text(t.there.stream), text) ||
+                run_text(a, t.source, CHAT_REFUSAL).len);
+    if (t.there.outcome.finish != CHAT_FINISH_NONE) { /* some servers never say */
+        assert_int_equal(t.again.outcome.finish, t.there.outcome.finish);
     }
-    assert_int_equal(there.terminals, 1);
-    assert_int_equal(there.after_terminal, 0);
-    const struct chat_response *source = dialect_stream_answer(there.stream);
-    assert_non_null(source);
-    assert_true(slice_eq(dialect_stream_text(there.stream), run_text(a, source, CHAT_TEXT)) ||
-                run_text(a, source, CHAT_REFUSAL).len);
-    run_whole(a, to, from, text_slice(&there.bytes), &back);
-    if (back.end) {
-        fail_msg("%s: error %d\n%.*s", name, (int)back.end, SLICE_ARG(text_slice(&there.bytes)));
-    }
-    run_check_same(a, name, source, dialect_stream_answer(back.stream));
-    run_whole(a, from, to, text_slice(&back.bytes), &again);
-    assert_int_equal(again.end, OK);
-    run_check_same(a, name, source, dialect_stream_answer(again.stream));
-    if (there.outcome.finish != CHAT_FINISH_NONE) { /* some servers never say */
-        assert_int_equal(again.outcome.finish, there.outcome.finish);
-    }
-    check_form(a, text_slice(from == &dialect_openai ? &there.bytes : &back.bytes));
+    check_form(a, text_slice(from == &dialect_openai ? &t.there.bytes : &t.back.bytes));
 }
 
 static void anthropic_fixture(struct arena *a, const char *name, struct slice in)
@@ -114,46 +99,23 @@ static void recorded_streams_keep_what_they_say_both_ways(void **state)
 
 static size_t bodies;
 
-static void body_trip(struct arena *a, const char *name, const struct dialect *from,
-                      const struct dialect *to, yyjson_val *tree)
-{
-    struct chat_response source, there, back;
-    struct slice body;
-    assert_int_equal(from->decode_response(a, json_text(a, tree), &source), OK);
-    assert_int_equal(to->encode_response(a, &source, NULL, &body), OK);
-    assert_int_equal(to->decode_response(a, body, &there), OK);
-    run_check_same(a, name, &source, &there);
-    assert_int_equal(from->encode_response(a, &there, NULL, &body), OK);
-    assert_int_equal(from->decode_response(a, body, &back), OK);
-    run_check_same(a, name, &source, &back);
-    if (source.choice_count) {
-        assert_int_equal(source.choices[0].finish, back.choices[0].finish);
-    }
-    bodies++;
-}
-
-static yyjson_val *answer_of(struct arena *a, struct slice bytes)
-{
-    yyjson_val *root;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *response = json_get(root, "response");
-    return response ? json_get(response, "body") : root;
-}
-
 static void anthropic_body(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *tree = answer_of(a, bytes);
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
     if (yyjson_is_arr(json_get(tree, "content"))) {
-        body_trip(a, name, &dialect_anthropic, &dialect_openai, tree);
+        trial_body_trip(a, name, &dialect_anthropic, &dialect_openai, tree);
+        bodies++;
     }
 }
 
 static void openai_body(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *tree = answer_of(a, bytes);
-    if (yyjson_arr_size(json_get(tree, "choices")) == 1 &&
-        json_get(yyjson_arr_get_first(json_get(tree, "choices")), "message")) {
-        body_trip(a, name, &dialect_openai, &dialect_anthropic, tree);
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
+    if (trial_is_chat(tree)) {
+        trial_body_trip(a, name, &dialect_openai, &dialect_anthropic, tree);
+        bodies++;
     }
 }
 
@@ -171,19 +133,7 @@ static void recorded_answers_keep_what_they_say_both_ways(void **state)
 /* --- by name -----------------------------------------------------------------------------------
  */
 
-struct world {
-    struct arena a;
-    struct run k;
-};
-
-static void translate(struct world *w, const struct dialect *from, const struct dialect *to,
-                      const char *in)
-{
-    arena_init(&w->a, NULL, (size_t)32 << 20);
-    run_whole(&w->a, from, to, slice_str(in), &w->k);
-}
-
-static bool has(const struct world *w, const char *text)
+static bool has(const struct trial *w, const char *text)
 {
     return slice_search(text_slice(&w->k.bytes), slice_str(text)) < w->k.bytes.len;
 }
@@ -222,8 +172,8 @@ static bool has(const struct world *w, const char *text)
 static void a_calls_index_is_not_its_blocks_litellm_5231(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A_START A_BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}")
                   A_DELTA(0, "{\"type\":\"text_delta\",\"text\":\"hi\"}") A_CLOSE(0)
                       A_CALL(1, "toolu_1") A_INPUT(1, "{}") A_CLOSE(1) A_CALL(2, "toolu_2")
@@ -245,19 +195,19 @@ static void a_call_without_arguments_has_an_object(void **state)
         A_START A_CALL(0, "t") A_END("tool_use"),
     };
     for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-        struct world w;
-        translate(&w, &dialect_anthropic, &dialect_openai, streams[i]);
+        struct trial w;
+        trial_run(&w, &dialect_anthropic, &dialect_openai, streams[i]);
         assert_int_equal(w.k.end, OK);
         assert_true(slice_eq(run_arguments(dialect_stream_answer(w.k.stream), 0), SLICE("{}")));
         arena_deinit(&w.a);
     }
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A_START A_BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{"
                                  "\"city\":\"Rome\"}}") A_CLOSE(0) A_END("tool_use"));
     assert_true(has(&w, "{\\\"city\\\":\\\"Rome\\\"}"));
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_anthropic, O_CALL(0, "c1") O_END("tool_calls") O_DONE);
+    trial_run(&w, &dialect_openai, &dialect_anthropic, O_CALL(0, "c1") O_END("tool_calls") O_DONE);
     assert_int_equal(w.k.end, OK);
     assert_true(has(&w, "\"name\":\"f0\",\"input\":{}"));
     assert_true(has(&w, "\"stop_reason\":\"tool_use\""));
@@ -268,8 +218,8 @@ static void a_call_without_arguments_has_an_object(void **state)
 static void interleaved_calls_keep_their_arguments_praxis_266(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    struct trial w;
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O_CALL(0, "a") O_ARGS(0, "{\\\"x\\\":") O_CALL(1, "b") O_ARGS(1, "{\\\"y\\\":2}")
                   O_ARGS(0, "1}") O_CALL(2, "c") O_ARGS(2, "{\\\"z\\\"") O_ARGS(2, ":3}")
                       O_END("tool_calls") O_USAGE O_DONE);
@@ -289,8 +239,8 @@ static void interleaved_calls_keep_their_arguments_praxis_266(void **state)
 static void calls_in_odd_orders_are_put_in_order(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    struct trial w;
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O_ARGS(0, "{\\\"a\\\":") O("\"content\":\"mid\"") O_CALL(0, "x") O_ARGS(0, "1}")
                   O_CALL(0, "x") O("\"content\":\"dle\"") O_END("stop") O_DONE);
     assert_int_equal(w.k.end, OK);
@@ -304,7 +254,7 @@ static void calls_in_odd_orders_are_put_in_order(void **state)
     /* calls though its server says stop */
     assert_int_equal(back.outcome.finish, CHAT_FINISH_TOOL_CALLS);
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_anthropic, O_ARGS(0, "{}") O_END("stop") O_DONE);
+    trial_run(&w, &dialect_openai, &dialect_anthropic, O_ARGS(0, "{}") O_END("stop") O_DONE);
     assert_int_equal(w.k.end, E_SYNTAX); /* a call that never got a name is no answer */
     arena_deinit(&w.a);
 }
@@ -313,8 +263,8 @@ static void calls_in_odd_orders_are_put_in_order(void **state)
 static void a_whole_call_in_one_delta_keeps_its_arguments_litellm_25836(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    struct trial w;
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\","
                 "\"arguments\":\"{\\\"x\\\":1}\"}},{\"index\":1,\"id\":\"\",\"function\":{\"name\":"
                 "\"g\",\"arguments\":\"{}\"}}]") O_END("stop") O_DONE);
@@ -336,8 +286,8 @@ static void message_start_is_first_and_late_usage_is_told_cliproxyapi_561(void *
             O_END("stop") O_USAGE O_DONE,
     };
     for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-        struct world w;
-        translate(&w, &dialect_openai, &dialect_anthropic, streams[i]);
+        struct trial w;
+        trial_run(&w, &dialect_openai, &dialect_anthropic, streams[i]);
         assert_int_equal(w.k.end, OK);
         check_form(&w.a, text_slice(&w.k.bytes));
         /* trap 2: what caches served and stored is no part of input_tokens */
@@ -355,8 +305,8 @@ static void message_start_is_first_and_late_usage_is_told_cliproxyapi_561(void *
 static void cache_counts_are_kept_litellm_36091(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A("message_start",
                 ",\"message\":{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":100,"
                 "\"cache_creation_input_tokens\":1000,\"output_tokens\":1}}") A_END("end_turn"));
@@ -370,8 +320,8 @@ static void cache_counts_are_kept_litellm_36091(void **state)
 static void calls_of_the_providers_own_tools_are_not_the_clients(void **state)
 {
     (void)state;
-    struct world w;
-    translate(
+    struct trial w;
+    trial_run(
         &w, &dialect_anthropic, &dialect_openai,
         A_START A_BLOCK(0, "{\"type\":\"server_tool_use\",\"id\":\"s\",\"name\":\"web_search\","
                            "\"input\":{}}") A_INPUT(0, "{\\\"q\\\":1}") A_CLOSE(0)
@@ -402,8 +352,8 @@ static void calls_of_the_providers_own_tools_are_not_the_clients(void **state)
 static void thoughts_travel_with_their_signature(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A_START A_BLOCK(0, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}")
                   A_DELTA(0, "{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}")
                       A_DELTA(0, "{\"type\":\"signature_delta\",\"signature\":\"SIG\"}") A_CLOSE(0)
@@ -428,7 +378,7 @@ static void thoughts_travel_with_their_signature(void **state)
                 back.bytes.len);
     arena_deinit(&w.a);
     /* unsigned: shown, and nothing invented */
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O("\"reasoning_content\":\"hm\"") O("\"content\":\"x\"") O_END("stop") O_DONE);
     check_form(&w.a, text_slice(&w.k.bytes));
     assert_true(has(&w, "\"thinking_delta\",\"thinking\":\"hm\""));
@@ -440,8 +390,8 @@ static void thoughts_travel_with_their_signature(void **state)
 static void a_formatted_answer_is_text_again(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A_START A_BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":"
                                  "\"llm_gateway_json_answer\",\"input\":{}}")
                   A_INPUT(0, "{\\\"a\\\"") A_INPUT(0, ":1}") A_CLOSE(0) A_END("tool_use"));
@@ -465,8 +415,8 @@ static void a_formatted_answer_is_text_again(void **state)
 static void the_rest_of_the_stream_has_its_words(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai,
               A_START A("ping", "") A("message_delta", ",\"delta\":{\"stop_reason\":\"stop_"
                                                        "sequence\",\"stop_sequence\":\"END\"},"
                                                        "\"usage\":{\"output_tokens\":2}")
@@ -482,12 +432,12 @@ static void the_rest_of_the_stream_has_its_words(void **state)
                                    "\"delta\":{},")));
     assert_true(slice_ends(text_slice(&w.k.bytes), SLICE("data: [DONE]\n\n")));
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O("\"refusal\":\"no\"") O_END("stop") O_DONE);
     assert_true(has(&w, "\"text_delta\",\"text\":\"no\"") &&
                 has(&w, "\"stop_reason\":\"refusal\""));
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_anthropic,
+    trial_run(&w, &dialect_openai, &dialect_anthropic,
               O("\"content\":\"x\"") "data: {\"error\":{\"message\":\"boom\",\"type\":"
                                      "\"insufficient_quota\"}}\n\n");
     assert_int_equal(w.k.errors, 1);
@@ -501,12 +451,12 @@ static void the_rest_of_the_stream_has_its_words(void **state)
 static void a_cut_is_a_cut_in_translation_too(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_openai, A_START A_CALL(0, "t"));
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_openai, A_START A_CALL(0, "t"));
     assert_int_equal(w.k.end, E_EOF);
     assert_int_equal(w.k.terminals, 0);
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_anthropic, O("\"content\":\"x\"") O_END("stop"));
+    trial_run(&w, &dialect_openai, &dialect_anthropic, O("\"content\":\"x\"") O_END("stop"));
     assert_int_equal(w.k.end, OK);
     check_form(&w.a, text_slice(&w.k.bytes));
     arena_deinit(&w.a);

@@ -164,32 +164,30 @@ static void recorded_answers_are_read(void **state)
     assert_true(fixture_each_in(TEST_DATA_DIR "/openai-embeddings", ".json", fixture) > 0);
 }
 
+static enum err starved(struct arena *a, const void *ctx)
+{
+    static const struct encode_options o = {.model = SLICE_INIT("m"), .profile = &profile};
+    struct slice body = SLICE("{\"model\":\"e\",\"input\":[\"a\",\"b\"],\"encoding_format\":"
+                              "\"base64\"}");
+    struct slice answer = SLICE("{\"embeddings\":[{\"values\":[1,2]}]}"), out;
+    struct chat_ask k;
+    struct fault f;
+    struct body_parts parts;
+    struct embed_response r;
+    (void)ctx;
+    enum err e = dialect_openai.scan(a, CHAT_OP_EMBEDDING, body, &k, &f);
+    e = e ? e : dialect_openai.embedding->decode_request(a, &k, &f);
+    e = e ? e : dialect_gemini.embedding->encode_request(a, k.embedding, &o, &parts);
+    e = e ? e : dialect_gemini.embedding->decode_response(a, answer, &r);
+    e = e ? e : dialect_openai.embedding->encode_response(a, k.embedding, &r, &out);
+    e = e ? e : dialect_openai.embedding->decode_response(a, out, &r);
+    return e ? e : dialect_gemini.embedding->encode_response(a, k.embedding, &r, &out);
+}
+
 static void survives_any_lack_of_memory(void **state)
 {
     (void)state;
-    struct slice body = SLICE("{\"model\":\"e\",\"input\":[\"a\",\"b\"],\"encoding_format\":"
-                              "\"base64\"}");
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 60000; cap += 256) {
-        struct world w;
-        struct embed_response r;
-        struct slice out;
-        arena_init(&w.a, NULL, cap);
-        const struct encode_options o = {.model = SLICE_INIT("m"), .profile = &profile};
-        enum err e = dialect_openai.scan(&w.a, CHAT_OP_EMBEDDING, body, &w.ask, &w.fault);
-        e = e ? e : dialect_openai.embedding->decode_request(&w.a, &w.ask, &w.fault);
-        e = e ? e : dialect_gemini.embedding->encode_request(&w.a, w.ask.embedding, &o, &w.parts);
-        e = e ? e
-              : dialect_gemini.embedding->decode_response(
-                    &w.a, SLICE("{\"embeddings\":[{\"values\":[1,2]}]}"), &r);
-        e = e ? e : dialect_openai.embedding->encode_response(&w.a, w.ask.embedding, &r, &out);
-        e = e ? e : dialect_openai.embedding->decode_response(&w.a, out, &r);
-        e = e ? e : dialect_gemini.embedding->encode_response(&w.a, w.ask.embedding, &r, &out);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        succeeded = e == OK;
-        arena_deinit(&w.a);
-    }
-    assert_true(succeeded);
+    fixture_starve(starved, NULL, 60000, 256);
 }
 
 int main(void)

@@ -1,7 +1,5 @@
 /* Whole answers of the API, errors of the provider and errors of ours in its words; addresses. */
-#include "fixture.h"
-
-#include "dialect/dialect.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/gemini";
 
@@ -10,30 +8,20 @@ static size_t answers, refusals, counts;
 /* Every recorded exchange: answers are observed, decoded and written again, errors classified. */
 static void exchange(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *root;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *response = json_get(root, "response");
-    int64_t status = response ? fixture_count(response, "status") : 200;
-    yyjson_val *tree = response ? json_get(response, "body") : root;
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
     if (!yyjson_is_obj(tree) || json_get(tree, "models")) {
         return;
     }
     struct slice body = json_text(a, tree);
     struct outcome out = {.wants_detail = true};
     if (status >= 400) {
-        struct upstream_fault f;
-        dialect_gemini.read_fault(a, (int)status, body, &f);
-        assert_true(slice_eq(f.message, json_get_string(json_get(tree, "error"), "message")));
-        assert_int_equal(f.blame, BLAME_US_DEPLOYMENT);
+        assert_int_equal(trial_refusal(a, &dialect_gemini, status, tree), BLAME_US_DEPLOYMENT);
         refusals++;
         return;
     }
     if (json_get(tree, "totalTokens")) {
-        int64_t count = 0;
-        assert_int_equal(dialect_gemini.read_count(body, &count), OK);
-        assert_int_equal(count, fixture_count(tree, "totalTokens"));
-        assert_int_equal(dialect_gemini.observe(a, CHAT_OP_COUNT_TOKENS, body, &out), OK);
-        assert_true(out.has_usage && !out.is_empty && usage_total(&out.usage) == 0);
+        trial_counted(a, &dialect_gemini, tree, fixture_count(tree, "totalTokens"));
         counts++;
         return;
     }
@@ -205,16 +193,8 @@ static void provider_errors_are_blamed(void **state)
         {422, "[]", BLAME_CLIENT, "HTTP status 422", 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct upstream_fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        dialect_gemini.read_fault(&a, cases[i].status, slice_str(cases[i].body), &f);
-        if (f.blame != cases[i].blame || !slice_eq(f.message, slice_str(cases[i].message)) ||
-            f.retry_after_ns != cases[i].retry_ms * 1000000) {
-            fail_msg("%d %s: %d %.*s %lld", cases[i].status, cases[i].body, (int)f.blame,
-                     SLICE_ARG(f.message), (long long)f.retry_after_ns);
-        }
-        arena_deinit(&a);
+        trial_blame(&dialect_gemini, cases[i].status, cases[i].body, cases[i].blame,
+                    cases[i].message, cases[i].retry_ms);
     }
 }
 
@@ -247,27 +227,21 @@ static void our_errors_have_googles_shape(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena a;
-        yyjson_val *root;
-        int status = 0;
+        struct slice event;
         struct fault f = cases[i].fault;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct text body = text_growing(&a), headers = text_growing(&a), event = text_growing(&a);
         f.request_id = i % 2 ? SLICE("req_1") : SLICE_NONE;
-        dialect_gemini.render_fault(&f, &status, &body, &headers);
-        assert_int_equal(status, cases[i].status);
-        assert_true(slice_eq(text_slice(&headers), slice_str(cases[i].headers)));
-        assert_int_equal(json_parse(&a, text_slice(&body), &root, NULL), OK);
+        arena_init(&a, NULL, (size_t)1 << 20);
+        yyjson_val *root =
+            trial_fault(&a, &dialect_gemini, &f, cases[i].status, cases[i].headers, &event);
         yyjson_val *error = json_get(root, "error");
-        assert_int_equal(fixture_count(error, "code"), status);
-        assert_true(json_get_string(error, "message").len > 0);
+        assert_int_equal(fixture_count(error, "code"), cases[i].status);
         assert_true(slice_eq(json_get_string(error, "status"), slice_str(cases[i].name)));
         if (f.retry_after_ns) { /* no shorter than it is */
-            assert_true(slice_search(text_slice(&body), SLICE("\"retryDelay\":\"1.501s\"")) <
-                        body.len);
+            struct slice body = json_text(&a, root);
+            assert_true(slice_search(body, SLICE("\"retryDelay\":\"1.501s\"")) < body.len);
         }
-        dialect_gemini.render_stream_fault(&f, &event);
-        assert_true(slice_starts(text_slice(&event), SLICE("data: {\"error\":{\"code\":")));
-        assert_true(slice_ends(text_slice(&event), SLICE("}\r\n\r\n")));
+        assert_true(slice_starts(event, SLICE("data: {\"error\":{\"code\":")));
+        assert_true(slice_ends(event, SLICE("}\r\n\r\n")));
         arena_deinit(&a);
     }
 }
@@ -344,22 +318,17 @@ static void paths_and_credentials(void **state)
             dialect_gemini.path(&a, cases[i].op, slice_str(cases[i].model), cases[i].is_stream),
             slice_str(cases[i].path)));
     }
-    struct text t = text_growing(&a), count = text_growing(&a);
-    int64_t tokens = 0;
+    struct text t = text_growing(&a);
     dialect_gemini.render_auth(SLICE("AIza"), &t);
     assert_true(slice_eq(text_slice(&t), SLICE("x-goog-api-key: AIza\r\n")));
     assert_ptr_equal(dialect_find(SLICE("gemini")), &dialect_gemini);
     assert_ptr_equal(dialect_of_record(RECORD_DIALECT_GEMINI), &dialect_gemini);
-    dialect_gemini.render_count(2095, &count);
-    assert_int_equal(dialect_gemini.read_count(text_slice(&count), &tokens), OK);
-    assert_int_equal(tokens, 2095);
-    assert_int_equal(dialect_gemini.read_count(SLICE("{}"), &tokens), E_SYNTAX);
+    trial_count(&a, &dialect_gemini, 2095, "{\"totalTokens\":2095}");
     arena_deinit(&a);
 }
 
-static void survives_any_lack_of_memory(void **state)
+static enum err starved(struct arena *a, const void *ctx)
 {
-    (void)state;
     struct slice body = SLICE(
         "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"t\",\"thought\":true},{\"text\":"
         "\"x\",\"thoughtSignature\":\"U0lH\"},{\"functionCall\":{\"name\":\"x_gw_a.20b\"},"
@@ -367,23 +336,21 @@ static void survives_any_lack_of_memory(void **state)
         "\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"QQ==\"}}]},\"finishReason\":\"STOP\","
         "\"groundingMetadata\":{\"groundingChunks\":[{\"web\":{\"uri\":\"u\"}}]}}],\"responseId\":"
         "\"r\",\"usageMetadata\":{\"promptTokenCount\":1}}");
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 100000; cap += 256) {
-        struct arena a;
-        struct chat_response r;
-        struct slice out;
-        struct outcome o = {.wants_detail = true};
-        arena_init(&a, NULL, cap);
-        enum err e = dialect_gemini.observe(&a, CHAT_OP_CHAT, body, &o);
-        e = e ? e : dialect_gemini.decode_response(&a, body, &r);
-        e = e ? e : dialect_gemini.encode_response(&a, &r, NULL, &out);
-        e = e ? e : dialect_openai.encode_response(&a, &r, NULL, &out);
-        e = e ? e : dialect_anthropic.encode_response(&a, &r, NULL, &out);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        succeeded = e == OK;
-        arena_deinit(&a);
-    }
-    assert_true(succeeded);
+    struct chat_response r;
+    struct slice out;
+    struct outcome o = {.wants_detail = true};
+    (void)ctx;
+    enum err e = dialect_gemini.observe(a, CHAT_OP_CHAT, body, &o);
+    e = e ? e : dialect_gemini.decode_response(a, body, &r);
+    e = e ? e : dialect_gemini.encode_response(a, &r, NULL, &out);
+    e = e ? e : dialect_openai.encode_response(a, &r, NULL, &out);
+    return e ? e : dialect_anthropic.encode_response(a, &r, NULL, &out);
+}
+
+static void survives_any_lack_of_memory(void **state)
+{
+    (void)state;
+    fixture_starve(starved, NULL, 100000, 256);
 }
 
 int main(void)

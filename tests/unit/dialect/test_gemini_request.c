@@ -1,8 +1,7 @@
 /* Requests of the API: what the gateway reads from them, how they are forwarded, and how they
  * become those of other dialects and come from them. */
 #include "dump.h"
-
-#include "dialect/dialect.h"
+#include "request.h"
 
 static const char *const dir = TEST_DATA_DIR "/gemini";
 
@@ -32,16 +31,6 @@ static enum err scan(struct world *w, enum chat_operation op, const char *body)
     arena_init(&w->a, NULL, (size_t)32 << 20);
     w->ask = (struct chat_ask){.model = SLICE_INIT("gemini-x")};
     return dialect_gemini.scan(&w->a, op, slice_str(body), &w->ask, &w->fault);
-}
-
-static struct slice joined(struct world *w)
-{
-    struct text t = text_growing(&w->a);
-    for (size_t i = 0; i < w->parts.count; i++) {
-        text_add(&t, w->parts.parts[i]);
-    }
-    assert_int_equal(t.len, w->parts.bytes);
-    return text_slice(&t);
 }
 
 static bool has(struct slice text, const char *what)
@@ -118,12 +107,7 @@ static void refuses_what_readers_differ_in(void **state)
         {CHAT_OP_EMBEDDING, "{\"requests\":{}}", E_SYNTAX},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct world w;
-        enum err e = scan(&w, cases[i].op, cases[i].body);
-        if (e != cases[i].err || w.fault.kind != FAULT_BAD_REQUEST || !w.fault.message.len) {
-            fail_msg("%s: %d", cases[i].body, (int)e);
-        }
-        arena_deinit(&w.a);
+        request_refused(&dialect_gemini, cases[i].op, cases[i].body, cases[i].err, NULL);
     }
     struct world w;
     (void)scan(&w, CHAT_OP_CHAT, "{" CONTENTS "}");
@@ -229,9 +213,10 @@ static void forward_changes_what_it_must(void **state)
                                          .op = cases[i].op,
                                          .output_cap_tokens = cases[i].cap};
         assert_int_equal(dialect_gemini.forward(&w.a, &w.ask, &o, &w.parts), OK);
-        if (!slice_eq(joined(&w), slice_str(cases[i].want)) ||
+        if (!slice_eq(request_joined(&w.a, &w.parts), slice_str(cases[i].want)) ||
             !slice_eq(w.parts.path, slice_str(cases[i].path))) {
-            fail_msg("%.*s %.*s", SLICE_ARG(joined(&w)), SLICE_ARG(w.parts.path));
+            fail_msg("%.*s %.*s", SLICE_ARG(request_joined(&w.a, &w.parts)),
+                     SLICE_ARG(w.parts.path));
         }
         assert_false(w.parts.adds_usage);
         arena_deinit(&w.a);
@@ -260,7 +245,7 @@ static struct slice translate(struct world *w, const struct dialect *from, const
                                      .is_stream = w->ask.is_stream,
                                      .wants_usage = true};
     assert_int_equal(to->encode_request(&w->a, w->ask.neutral, &o, &w->parts), OK);
-    struct slice out = joined(w);
+    struct slice out = request_joined(&w->a, &w->parts);
     yyjson_val *root;
     if (json_parse(&w->a, out, &root, NULL)) {
         fail_msg("no JSON: %.*s", SLICE_ARG(out));
@@ -285,7 +270,7 @@ static void check_identity(struct world *w, const char *name, struct slice body,
     const struct encode_options o = {
         .model = SLICE_INIT("m"), .profile = &all, .output_cap_tokens = -1, .is_stream = is_stream};
     assert_int_equal(dialect_gemini.encode_request(&w->a, w->ask.neutral, &o, &w->parts), OK);
-    struct slice text = joined(w);
+    struct slice text = request_joined(&w->a, &w->parts);
     if (dialect_gemini.scan(&w->a, CHAT_OP_CHAT, text, &again, &w->fault) ||
         dialect_gemini.decode_request(&w->a, &again, &w->fault)) {
         fail_msg("%s: %.*s\n%.*s", name, SLICE_ARG(w->fault.message), SLICE_ARG(text));
@@ -684,38 +669,19 @@ static void bad_parts_are_refused_by_their_place(void **state)
         {"{\"functionCall\":{\"name\":\"f\"}}", "contents[0].parts[0]"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct world w;
         char body[512];
-        assert_true(
-            snprintf(body, sizeof(body), "{\"contents\":[{\"parts\":[%s]}]}", cases[i].part) > 0);
-        assert_int_equal(scan(&w, CHAT_OP_CHAT, body), OK);
-        assert_int_equal(dialect_gemini.decode_request(&w.a, &w.ask, &w.fault), E_SYNTAX);
-        assert_int_equal(w.fault.kind, FAULT_BAD_REQUEST);
-        if (!slice_eq(w.fault.param, slice_str(cases[i].param))) {
-            fail_msg("%s: %.*s", cases[i].part, SLICE_ARG(w.fault.param));
-        }
-        arena_deinit(&w.a);
+        (void)snprintf(body, sizeof(body), "{\"contents\":[{\"parts\":[%s]}]}", cases[i].part);
+        request_undecodable(&dialect_gemini, body, cases[i].param, false);
     }
 }
 
 static void survives_any_lack_of_memory(void **state)
 {
     (void)state;
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 400000; cap += 512) {
-        struct world w = {.ask = {.model = SLICE_INIT("g")}};
-        arena_init(&w.a, NULL, cap);
-        const struct encode_options o = {
-            .model = SLICE_INIT("m"), .profile = &oldest, .output_cap_tokens = -1};
-        enum err e = dialect_gemini.scan(&w.a, CHAT_OP_CHAT, SLICE(EVERYTHING), &w.ask, &w.fault);
-        e = e ? e : dialect_gemini.forward(&w.a, &w.ask, &o, &w.parts);
-        e = e ? e : dialect_gemini.decode_request(&w.a, &w.ask, &w.fault);
-        e = e ? e : dialect_gemini.encode_request(&w.a, w.ask.neutral, &o, &w.parts);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        succeeded = e == OK;
-        arena_deinit(&w.a);
-    }
-    assert_true(succeeded);
+    static const struct encode_options o = {
+        .model = SLICE_INIT("m"), .profile = &oldest, .output_cap_tokens = -1};
+    static const struct request_meal m = {&dialect_gemini, EVERYTHING, &o, {&dialect_gemini}};
+    fixture_starve(request_starved, &m, 400000, 512);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 /* The API's streams: recorded ones pass byte for byte in every cut and say what the recording says;
  * they have no terminal event, so that the last one stands for it; as JSON arrays; stored. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/gemini";
 
@@ -31,28 +31,8 @@ static void check_usage(yyjson_val *u, const struct usage *got)
 static void relay_fixture(struct arena *a, const char *name, struct slice in)
 {
     struct run whole;
-    run_whole(a, &dialect_gemini, &dialect_gemini, in, &whole);
-    assert_int_equal(whole.end, OK);
-    if (!slice_eq(text_slice(&whole.bytes), in)) {
-        fail_msg("%s: the bytes differ", name);
-    }
-    assert_int_equal(whole.terminals, 1);
-    assert_int_equal(whole.after_terminal, 0);
-    assert_true(whole.outcome.is_complete && whole.outcome.has_usage && whole.outcome.model.len);
-    assert_int_not_equal(whole.outcome.finish, CHAT_FINISH_NONE);
+    trial_relay(a, &dialect_gemini, name, in, true, &whole);
     check_usage(last_usage(a, in), &whole.outcome.usage);
-    size_t stride = in.len <= 4096 ? 1 : in.len / 601 + 1;
-    for (size_t cut = 0; cut < in.len; cut += stride) {
-        struct arena b;
-        struct run k;
-        arena_init(&b, NULL, (size_t)64 << 20);
-        run_stream(&b, &dialect_gemini, &dialect_gemini, in, cut, 0, &k);
-        assert_int_equal(k.end, OK);
-        assert_true(slice_eq(text_slice(&k.bytes), in));
-        assert_memory_equal(&k.outcome.usage, &whole.outcome.usage, sizeof(struct usage));
-        assert_int_equal(k.outcome.output_bytes, whole.outcome.output_bytes);
-        arena_deinit(&b);
-    }
 }
 
 static void recorded_streams_pass_byte_for_byte_in_every_cut(void **state)
@@ -159,16 +139,7 @@ static void faults_close_the_array(void **state)
 
 static void same(const char *in, enum err want, const char *out, struct run *k)
 {
-    struct slice text = slice_str(in);
-    for (size_t cut = 0; cut <= text.len; cut++) {
-        struct arena a;
-        arena_init(&a, NULL, (size_t)16 << 20);
-        run_stream(&a, &dialect_gemini, &dialect_gemini, text, cut, 0, k);
-        if (k->end != want || !slice_eq(text_slice(&k->bytes), slice_str(out))) {
-            fail_msg("cut %zu: error %d\n%.*s", cut, (int)k->end, SLICE_ARG(text_slice(&k->bytes)));
-        }
-        arena_deinit(&a);
-    }
+    trial_cuts(&dialect_gemini, in, want, out, k);
 }
 
 /* Trap 13: no [DONE]. The end of the stream is one only when every candidate has its finish, and
@@ -233,23 +204,13 @@ static void usage_counts_every_token_once(void **state)
          {.output = 1}},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(
-            &a,
+        char in[2048];
+        (void)snprintf(
+            in, sizeof(in),
             "data: {\"candidates\":[{\"content\":{}}],\"usageMetadata\":%s}\r\n\r\n"
             "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":%s}\r\n\r\n",
             cases[i].first, cases[i].last);
-        run_stream(&a, &dialect_gemini, &dialect_gemini, in, 9, 0, &k);
-        assert_int_equal(k.end, OK);
-        struct usage want = cases[i].usage;
-        want.is_known = true;
-        if (memcmp(&k.outcome.usage, &want, sizeof(want)) != 0) {
-            fail_msg("case %zu", i);
-        }
-        assert_true(k.outcome.has_usage);
-        arena_deinit(&a);
+        trial_usage(&dialect_gemini, in, cases[i].usage);
     }
 }
 
@@ -293,13 +254,9 @@ static void every_finish_reason_is_known(void **state)
         {"WHAT_COMES_NEXT", CHAT_FINISH_STOP},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, END_WITH("%s", U), cases[i].reason);
-        run_whole(&a, &dialect_gemini, &dialect_gemini, in, &k);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), END_WITH("%s", U), cases[i].reason);
+        trial_finish(&dialect_gemini, in, cases[i].finish);
     }
     struct run k;
     same(END_WITH("FINISH_REASON_UNSPECIFIED", U), E_EOF, END_WITH("FINISH_REASON_UNSPECIFIED", U),
@@ -319,17 +276,8 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_gemini, &dialect_anthropic,
                                                     &dialect_openai, &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in = arena_printf(&a, SAY("a") "%s", streams[i / ARRAY_LEN(clients)]);
-        run_whole(&a, &dialect_gemini, clients[i % ARRAY_LEN(clients)], in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors, 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        trial_error(&dialect_gemini, clients[i % ARRAY_LEN(clients)], SAY("a"),
+                    streams[i / ARRAY_LEN(clients)], 1);
     }
 }
 
@@ -338,18 +286,13 @@ static void what_is_no_stream_is_refused(void **state)
     (void)state;
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"candidates\":[]}\n\n",
                                       "data: hello\n\n", "data: [1]\n\n", "data: {\"a\":}\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
     static const char *const cut[] = {
         "", "[", "[]", SAY("a"), "[{\"error\":{\"message\":\"x\"}}]", "data: {\"error\":{}}\n\n"};
+    trial_no_stream(&dialect_gemini, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
     for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
         struct arena a;
         struct slice out;
         arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_not_equal(
-            dialect_events_to_body(&a, &dialect_gemini, CHAT_OP_CHAT, slice_str(cut[i]), &out), OK);
         assert_int_not_equal(dialect_body_to_events(&a, &dialect_gemini, CHAT_OP_CHAT,
                                                     slice_str(cut[i]), true, &out),
                              OK);
@@ -360,27 +303,9 @@ static void what_is_no_stream_is_refused(void **state)
 /* --- stored ------------------------------------------------------------------------------------
  */
 
-/* A stored stream as a body says the same; the body as a stream once more. */
 static void stored_fixture(struct arena *a, const char *name, struct slice in)
 {
-    struct run direct, spread;
-    struct slice body, events;
-    struct outcome seen = {.wants_detail = true};
-    struct chat_response r;
-    run_whole(a, &dialect_gemini, &dialect_openai, in, &direct);
-    assert_int_equal(direct.end, OK);
-    if (dialect_events_to_body(a, &dialect_gemini, CHAT_OP_CHAT, in, &body)) {
-        fail_msg("%s: no body", name);
-    }
-    assert_int_equal(dialect_gemini.observe(a, CHAT_OP_CHAT, body, &seen), OK);
-    assert_int_equal(usage_total(&seen.usage), usage_total(&direct.outcome.usage));
-    assert_int_equal(dialect_gemini.decode_response(a, body, &r), OK);
-    run_check_same(a, name, dialect_stream_answer(direct.stream), &r);
-    assert_int_equal(dialect_body_to_events(a, &dialect_gemini, CHAT_OP_CHAT, body, true, &events),
-                     OK);
-    run_whole(a, &dialect_gemini, &dialect_openai, events, &spread);
-    assert_int_equal(spread.end, OK);
-    run_check_same(a, name, dialect_stream_answer(spread.stream), &r);
+    (void)trial_stored(a, &dialect_gemini, name, in, true);
 }
 
 static size_t arrays;
@@ -427,39 +352,10 @@ static void survives_any_lack_of_memory(void **state)
         "\"stringValue\":\"v\"}]}},{\"executableCode\":{\"code\":\"1\"}}]},\"finishReason\":"
         "\"STOP\",\"groundingMetadata\":{\"groundingChunks\":[{\"web\":{\"uri\":\"u\"}}]}}],"
         "\"usageMetadata\":" U "}\r\n\r\n";
-    for (size_t which = 0; which < ARRAY_LEN(clients); which++) {
-        bool succeeded = false;
-        for (size_t cap = 0; cap < 300000; cap += 512) {
-            struct arena a;
-            struct run k;
-            struct slice in = slice_of(stream, sizeof(stream) - 1), out;
-            struct arena big;
-            arena_init(&big, NULL, (size_t)1 << 20);
-            arena_init(&a, NULL, cap);
-            k = (struct run){.bytes = text_growing(&big)};
-            struct stream_options o = {.provider = &dialect_gemini,
-                                       .client = clients[which],
-                                       .event_max_bytes = 4096,
-                                       .gathers = true,
-                                       .on_bytes = run_on_bytes,
-                                       .ctx = &k,
-                                       .render_last = run_render_last};
-            enum err e = dialect_stream_new(&a, &o, &k.outcome, &k.stream);
-            for (size_t at = 0; at < in.len && !e; at += 5) {
-                e = dialect_stream_feed(k.stream, slice_head(slice_from(in, at), 5));
-            }
-            e = e ? e : dialect_stream_end(k.stream);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            assert_int_equal(k.terminals, e == OK);
-            succeeded = e == OK;
-            e = dialect_events_to_body(&a, &dialect_gemini, CHAT_OP_CHAT, in, &out);
-            e = e ? e : dialect_body_to_events(&a, &dialect_gemini, CHAT_OP_CHAT, out, true, &out);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            succeeded = succeeded && e == OK;
-            arena_deinit(&a);
-            arena_deinit(&big);
-        }
-        assert_true(succeeded);
+    struct slice in = slice_str(stream);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        const struct trial_meal m = {&dialect_gemini, clients[i], in, &dialect_gemini, in};
+        fixture_starve(trial_starved, &m, 300000, 512);
     }
 }
 

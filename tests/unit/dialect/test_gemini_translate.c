@@ -1,6 +1,6 @@
 /* Between the API's words and those of OpenAI and Anthropic, both ways: streams and whole answers
  * keep texts, calls and usage; the traps and the known bugs of other gateways, each by its name. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/gemini";
 
@@ -35,35 +35,16 @@ static enum chat_finish finish_of(const struct run *k)
     return r ? r->choices[0].finish : CHAT_FINISH_NONE;
 }
 
-/* There and back again, and there once more. */
 static void round_trip(struct arena *a, const char *name, const struct dialect *from,
                        const struct dialect *to, struct slice in)
 {
-    struct run there, back, again;
-    run_whole(a, from, to, in, &there);
-    if (there.end) {
-        fail_msg("%s: error %d", name, (int)there.end);
+    struct trial_trip t;
+    trial_trip(a, name, from, to, in, &t);
+    if (t.there.outcome.finish != CHAT_FINISH_NONE && !run_text(a, t.source, CHAT_REFUSAL).len) {
+        assert_int_equal(finish_of(&t.again),
+                         run_call(t.source, 0) ? CHAT_FINISH_TOOL_CALLS : finish_of(&t.there));
     }
-    assert_int_equal(there.terminals, 1);
-    assert_int_equal(there.after_terminal, 0);
-    const struct chat_response *source = dialect_stream_answer(there.stream);
-    assert_non_null(source);
-    run_whole(a, to, from, text_slice(&there.bytes), &back);
-    if (back.end) {
-        fail_msg("%s: error %d\n%.*s", name, (int)back.end, SLICE_ARG(text_slice(&there.bytes)));
-    }
-    run_check_same(a, name, source, dialect_stream_answer(back.stream));
-    run_whole(a, from, to, text_slice(&back.bytes), &again);
-    assert_int_equal(again.end, OK);
-    run_check_same(a, name, source, dialect_stream_answer(again.stream));
-    if (there.outcome.finish != CHAT_FINISH_NONE && !run_text(a, source, CHAT_REFUSAL).len) {
-        if (run_call(source, 0)) {
-            assert_int_equal(finish_of(&again), CHAT_FINISH_TOOL_CALLS);
-        } else {
-            assert_int_equal(finish_of(&again), finish_of(&there));
-        }
-    }
-    check_form(a, text_slice(from == &dialect_gemini ? &back.bytes : &there.bytes));
+    check_form(a, text_slice(from == &dialect_gemini ? &t.back.bytes : &t.there.bytes));
 }
 
 static void gemini_fixture(struct arena *a, const char *name, struct slice in)
@@ -115,47 +96,25 @@ static void a_custom_tools_text_is_inside_an_object(void **state)
 
 static size_t bodies;
 
-static void body_trip(struct arena *a, const char *name, const struct dialect *from,
-                      const struct dialect *to, yyjson_val *tree)
-{
-    struct chat_response source, there, back;
-    struct slice body;
-    assert_int_equal(from->decode_response(a, json_text(a, tree), &source), OK);
-    assert_int_equal(to->encode_response(a, &source, NULL, &body), OK);
-    assert_int_equal(to->decode_response(a, body, &there), OK);
-    run_check_same(a, name, &source, &there);
-    assert_int_equal(from->encode_response(a, &there, NULL, &body), OK);
-    assert_int_equal(from->decode_response(a, body, &back), OK);
-    run_check_same(a, name, &source, &back);
-    if (source.choice_count) {
-        assert_int_equal(source.choices[0].finish, back.choices[0].finish);
-    }
-    bodies++;
-}
-
-static yyjson_val *answer_of(struct arena *a, struct slice bytes)
-{
-    yyjson_val *root;
-    assert_int_equal(json_parse(a, bytes, &root, NULL), OK);
-    yyjson_val *response = json_get(root, "response");
-    return response ? json_get(response, "body") : root;
-}
-
 static void gemini_body(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *tree = answer_of(a, bytes);
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
     if (json_get(tree, "candidates")) {
-        body_trip(a, name, &dialect_gemini, &dialect_openai, tree);
-        body_trip(a, name, &dialect_gemini, &dialect_anthropic, tree);
+        trial_body_trip(a, name, &dialect_gemini, &dialect_openai, tree);
+        bodies++;
+        trial_body_trip(a, name, &dialect_gemini, &dialect_anthropic, tree);
+        bodies++;
     }
 }
 
 static void openai_body(struct arena *a, const char *name, struct slice bytes)
 {
-    yyjson_val *tree = answer_of(a, bytes);
-    if (yyjson_arr_size(json_get(tree, "choices")) == 1 &&
-        json_get(yyjson_arr_get_first(json_get(tree, "choices")), "message")) {
-        body_trip(a, name, &dialect_openai, &dialect_gemini, tree);
+    int64_t status;
+    yyjson_val *tree = fixture_answer(a, bytes, &status);
+    if (trial_is_chat(tree)) {
+        trial_body_trip(a, name, &dialect_openai, &dialect_gemini, tree);
+        bodies++;
     }
 }
 
@@ -173,19 +132,7 @@ static void recorded_answers_keep_what_they_say_both_ways(void **state)
 /* --- by name -----------------------------------------------------------------------------------
  */
 
-struct world {
-    struct arena a;
-    struct run k;
-};
-
-static void translate(struct world *w, const struct dialect *from, const struct dialect *to,
-                      const char *in)
-{
-    arena_init(&w->a, NULL, (size_t)32 << 20);
-    run_whole(&w->a, from, to, slice_str(in), &w->k);
-}
-
-static bool has(const struct world *w, const char *text)
+static bool has(const struct trial *w, const char *text)
 {
     return slice_search(text_slice(&w->k.bytes), slice_str(text)) < w->k.bytes.len;
 }
@@ -217,13 +164,13 @@ static void calls_end_with_tool_calls_though_gemini_says_stop(void **state)
             "f", "{\"a\":1}") "]},\"finishReason\":\"STOP\"}]}\r\n\r\n",
     };
     for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-        struct world w;
-        translate(&w, &dialect_gemini, &dialect_openai, streams[i]);
+        struct trial w;
+        trial_run(&w, &dialect_gemini, &dialect_openai, streams[i]);
         assert_int_equal(w.k.end, OK);
         assert_true(has(&w, "\"finish_reason\":\"tool_calls\""));
         assert_false(has(&w, "\"finish_reason\":\"stop\""));
         arena_deinit(&w.a);
-        translate(&w, &dialect_gemini, &dialect_anthropic, streams[i]);
+        trial_run(&w, &dialect_gemini, &dialect_anthropic, streams[i]);
         assert_true(has(&w, "\"stop_reason\":\"tool_use\""));
         arena_deinit(&w.a);
     }
@@ -235,8 +182,8 @@ static void calls_end_with_tool_calls_though_gemini_says_stop(void **state)
 static void whole_calls_are_numbered_over_the_stream_litellm_25836(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_gemini, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_gemini, &dialect_openai,
               G(CALL("f", "{\"x\":1}") "," CALL("f", "{}")) G("{\"functionCall\":{\"name\":\"g\"}}")
                   G_END("STOP"));
     assert_int_equal(w.k.end, OK);
@@ -255,7 +202,7 @@ static void whole_calls_are_numbered_over_the_stream_litellm_25836(void **state)
     const struct chat_part *same = run_call(dialect_stream_answer(k.stream), 0);
     assert_true(first && same && slice_eq(first->id, same->id));
     arena_deinit(&w.a);
-    translate(&w, &dialect_gemini, &dialect_anthropic, G(CALL("f", "{\"x\":1}")) G_END("STOP"));
+    trial_run(&w, &dialect_gemini, &dialect_anthropic, G(CALL("f", "{\"x\":1}")) G_END("STOP"));
     assert_true(has(&w, "\"partial_json\":\"{\\\"x\\\":1}\""));
     arena_deinit(&w.a);
 }
@@ -267,8 +214,8 @@ static void streamed_arguments_become_an_object(void **state)
 #define P(path, value)                                                      \
     "{\"functionCall\":{\"partialArgs\":[{\"jsonPath\":\"" path "\"," value \
     "}],\"willContinue\":true}}"
-    struct world w;
-    translate(&w, &dialect_gemini, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_gemini, &dialect_openai,
               G("{\"functionCall\":{\"name\":\"f\",\"willContinue\":true}}") G(
                   P("$.a", "\"stringValue\":\"Bos\",\"willContinue\":true"))
                   G(P("$.a", "\"stringValue\":\"ton\\\"\"")) G(P("$.b[0].c", "\"numberValue\":1.5"))
@@ -282,7 +229,7 @@ static void streamed_arguments_become_an_object(void **state)
     assert_null(run_call(r, 1));
     arena_deinit(&w.a);
     /* one that is not closed ends with the stream; a broken path is no answer */
-    translate(&w, &dialect_gemini, &dialect_openai,
+    trial_run(&w, &dialect_gemini, &dialect_openai,
               G("{\"functionCall\":{\"name\":\"f\",\"willContinue\":true}}") G_END("STOP"));
     assert_true(slice_eq(run_arguments(dialect_stream_answer(w.k.stream), 0), SLICE("{}")));
     arena_deinit(&w.a);
@@ -307,11 +254,11 @@ static void a_blocked_prompt_is_a_refusal(void **state)
     static const char body[] =
         "{\"promptFeedback\":{\"blockReason\":\"MODEL_ARMOR\",\"blockReasonMessage\":\"no\"},"
         "\"usageMetadata\":{\"promptTokenCount\":3,\"totalTokenCount\":3}}";
-    struct world w;
+    struct trial w;
     struct chat_response r;
     struct slice out;
     struct outcome o = {.wants_detail = true};
-    translate(&w, &dialect_gemini, &dialect_openai,
+    trial_run(&w, &dialect_gemini, &dialect_openai,
               "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}\r\n\r\n");
     assert_int_equal(w.k.end, OK);
     assert_true(has(&w, "\"refusal\":\"SAFETY\"") &&
@@ -339,16 +286,16 @@ static void signatures_come_back_to_the_call_that_they_prove(void **state)
     static const char stream[] = G("{\"text\":\"hm\",\"thought\":true}")
         G("{\"functionCall\":{\"name\":\"f\",\"args\":{}},\"thoughtSignature\":\"SIG+/=\"}," CALL(
             "g", "{}")) G_END("STOP");
-    struct world w;
+    struct trial w;
     struct run back;
-    translate(&w, &dialect_gemini, &dialect_openai, stream);
+    trial_run(&w, &dialect_gemini, &dialect_openai, stream);
     assert_true(has(&w, "\"extra_content\":{\"google\":{\"thought_signature\":\"SIG+/=\"}}}]"));
     run_whole(&w.a, &dialect_openai, &dialect_gemini, text_slice(&w.k.bytes), &back);
     assert_true(slice_search(text_slice(&back.bytes),
                              SLICE("\"args\":{}},\"thoughtSignature\":\"SIG+/=\"},{")) <
                 back.bytes.len);
     arena_deinit(&w.a);
-    translate(&w, &dialect_gemini, &dialect_anthropic, stream);
+    trial_run(&w, &dialect_gemini, &dialect_anthropic, stream);
     assert_true(has(&w, "\"signature\":\"gemini:SIG+/=\""));
     arena_deinit(&w.a);
 }
@@ -373,8 +320,8 @@ static void a_thoughts_signature_comes_with_its_last_piece(void **state)
         "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{"
         "\"output_tokens\":2}}\n\n"
         "data: {\"type\":\"message_stop\"}\n\n";
-    struct world w;
-    translate(&w, &dialect_anthropic, &dialect_gemini, stream);
+    struct trial w;
+    trial_run(&w, &dialect_anthropic, &dialect_gemini, stream);
     assert_int_equal(w.k.end, OK);
     assert_true(has(&w, "{\"parts\":[{\"text\":\"let \",\"thought\":true}]"));
     assert_true(
@@ -388,8 +335,8 @@ static void an_answer_with_a_call_ends_for_it_in_the_record_too(void **state)
 {
     (void)state;
     static const char stream[] = G(CALL("f", "{}")) G_END("STOP");
-    struct world w;
-    translate(&w, &dialect_gemini, &dialect_own, stream);
+    struct trial w;
+    trial_run(&w, &dialect_gemini, &dialect_own, stream);
     assert_int_equal(w.k.end, OK);
     assert_int_equal(w.k.outcome.finish, CHAT_FINISH_TOOL_CALLS);
     arena_deinit(&w.a);
@@ -401,9 +348,9 @@ static void a_texts_signature_travels_as_a_thought(void **state)
     (void)state;
     static const char stream[] =
         G("{\"text\":\"hi\"}") G("{\"text\":\"\",\"thoughtSignature\":\"SIG\"}") G_END("STOP");
-    struct world w;
+    struct trial w;
     struct run back;
-    translate(&w, &dialect_gemini, &dialect_openai, stream);
+    trial_run(&w, &dialect_gemini, &dialect_openai, stream);
     assert_true(has(&w, "\"signature\":\"SIG\",\"format\":\"google-gemini-v1\""));
     run_whole(&w.a, &dialect_openai, &dialect_gemini, text_slice(&w.k.bytes), &back);
     assert_true(slice_search(text_slice(&back.bytes),
@@ -417,9 +364,9 @@ static void a_texts_signature_travels_as_a_thought(void **state)
 static void foreign_signatures_travel_in_an_envelope(void **state)
 {
     (void)state;
-    struct world w;
+    struct trial w;
     struct run back;
-    translate(&w, &dialect_anthropic, &dialect_gemini,
+    trial_run(&w, &dialect_anthropic, &dialect_gemini,
               "data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"model\":\"c\"}}\n\n"
               "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":"
               "\"thinking\",\"thinking\":\"hm\",\"signature\":\"S>?\"}}\n\n"
@@ -446,8 +393,8 @@ static void foreign_signatures_travel_in_an_envelope(void **state)
 static void pieces_of_calls_become_whole_calls(void **state)
 {
     (void)state;
-    struct world w;
-    translate(
+    struct trial w;
+    trial_run(
         &w, &dialect_openai, &dialect_gemini,
         O("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":"
           "\"{\\\"x\\\":\"}},{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"g\","
@@ -460,7 +407,7 @@ static void pieces_of_calls_become_whole_calls(void **state)
                         "\"functionCall\":{\"id\":\"b\",\"name\":\"g\",\"args\":{}}}]"));
     assert_true(has(&w, "\"finishReason\":\"STOP\""));
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_gemini,
+    trial_run(&w, &dialect_openai, &dialect_gemini,
               O("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]")
                   O_END("tool_calls") O_DONE);
     assert_int_equal(w.k.end, E_SYNTAX); /* a call that never got a name is no answer */
@@ -494,8 +441,8 @@ static void citations_are_counted_in_characters(void **state)
 static void code_and_pictures_have_their_place(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_gemini, &dialect_openai,
+    struct trial w;
+    trial_run(&w, &dialect_gemini, &dialect_openai,
               G("{\"executableCode\":{\"language\":\"PYTHON\",\"code\":\"1\"}}")
                   G("{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"QUJD\"}}") G("{}")
                       G_END("STOP"));
@@ -521,8 +468,8 @@ static void code_and_pictures_have_their_place(void **state)
 static void candidates_are_choices(void **state)
 {
     (void)state;
-    struct world w;
-    translate(
+    struct trial w;
+    trial_run(
         &w, &dialect_gemini, &dialect_openai,
         "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}},{\"index\":1,"
         "\"content\":{\"parts\":[{\"text\":\"b\"}]},\"finishReason\":\"MAX_TOKENS\"}]}\r\n\r\n"
@@ -540,12 +487,12 @@ static void candidates_are_choices(void **state)
 static void a_cut_is_a_cut_in_translation_too(void **state)
 {
     (void)state;
-    struct world w;
-    translate(&w, &dialect_gemini, &dialect_openai, G("{\"text\":\"x\"}"));
+    struct trial w;
+    trial_run(&w, &dialect_gemini, &dialect_openai, G("{\"text\":\"x\"}"));
     assert_int_equal(w.k.end, E_EOF);
     assert_int_equal(w.k.terminals, 0);
     arena_deinit(&w.a);
-    translate(&w, &dialect_openai, &dialect_gemini, O("\"content\":\"x\""));
+    trial_run(&w, &dialect_openai, &dialect_gemini, O("\"content\":\"x\""));
     assert_int_equal(w.k.end, E_EOF);
     arena_deinit(&w.a);
 }

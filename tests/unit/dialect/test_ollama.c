@@ -1,5 +1,5 @@
 /* Ollama's own API: streams and answers in the documented form, requests word by word, errors. */
-#include "run.h"
+#include "trial.h"
 
 static const struct dialect *const clients[] = {&dialect_openai, &dialect_anthropic,
                                                 &dialect_responses, &dialect_gemini, &dialect_own};
@@ -331,10 +331,8 @@ static void errors_are_blamed(void **state)
     (void)state;
     arena_init(&a, NULL, (size_t)1 << 20);
     for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-        struct upstream_fault f;
-        dialect_ollama.read_fault(&a, faults[i].status, slice_str(faults[i].body), &f);
-        assert_int_equal(f.blame, faults[i].blame);
-        assert_true(slice_eq(f.message, slice_str(faults[i].message)));
+        trial_blame(&dialect_ollama, faults[i].status, faults[i].body, faults[i].blame,
+                    faults[i].message, 0);
     }
     assert_int_equal(dialect_ollama.observe(&a, CHAT_OP_CHAT, SLICE("{\"error\":\"no\"}"), &o), OK);
     assert_true(o.is_error && o.is_empty && slice_eq(o.error, SLICE("no")));

@@ -1,7 +1,5 @@
 /* What the gateway reads from OpenAI requests, and how it forwards them. */
-#include "fixture.h"
-
-#include "dialect/dialect.h"
+#include "request.h"
 
 static enum err scan(struct arena *a, enum chat_operation op, const char *body,
                      struct chat_ask *ask, struct fault *fault)
@@ -121,15 +119,7 @@ static void refuses_with_the_member_named(void **state)
         {CHAT_OP_EMBEDDING, "{\"model\":\"m\",\"input\":[]}", E_SYNTAX, "input"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, cases[i].op, cases[i].body, &k, &f), cases[i].err);
-        assert_int_equal(f.kind, FAULT_BAD_REQUEST);
-        assert_true(slice_eq(f.param, slice_str(cases[i].param)));
-        assert_true(f.message.len > 0);
-        arena_deinit(&a);
+        request_refused(&dialect_openai, cases[i].op, cases[i].body, cases[i].err, cases[i].param);
     }
 }
 
@@ -171,19 +161,8 @@ static void tells_when_bytes_do_not_bound_the_prompt(void **state)
         {"{\"model\":\"m\",\"tools\":[{\"type\":\"web_search\"}]," M "}", false, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, cases[i].body, &k, &f), OK);
-        if ((k.prompt_max_tokens >= 0) != cases[i].is_bounded ||
-            k.is_uncacheable != cases[i].is_uncacheable) {
-            fail_msg("%s", cases[i].body);
-        }
-        if (cases[i].is_bounded) {
-            assert_true(k.prompt_max_tokens >= (int64_t)k.body.len);
-        }
-        arena_deinit(&a);
+        request_bounded(&dialect_openai, cases[i].body, cases[i].is_bounded,
+                        cases[i].is_uncacheable);
     }
 }
 
@@ -205,17 +184,6 @@ static void bombs_are_refused(void **state)
         free(body);
         arena_deinit(&a);
     }
-}
-
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        assert_true(parts->parts[i].len > 0);
-        text_add(&t, parts->parts[i]);
-    }
-    assert_int_equal(t.len, parts->bytes);
-    return text_slice(&t);
 }
 
 static void forwards_byte_for_byte_but_for_what_the_route_demands(void **state)
@@ -284,24 +252,12 @@ static void forwards_byte_for_byte_but_for_what_the_route_demands(void **state)
          "{\"model\":\"e\",\"input\":\"x\"}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        struct body_parts parts;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, cases[i].op, cases[i].in, &k, &f), OK);
-        struct encode_options o = {.model = slice_str(cases[i].model),
-                                   .profile = cases[i].profile,
-                                   .output_cap_tokens = cases[i].cap,
-                                   .is_stream = k.is_stream,
-                                   .wants_usage = cases[i].wants_usage};
-        assert_int_equal(dialect_openai.forward(&a, &k, &o, &parts), OK);
-        struct slice out = joined(&a, &parts);
-        if (!slice_eq(out, slice_str(cases[i].out))) {
-            fail_msg("%zu: %.*s", i, SLICE_ARG(out));
-        }
-        assert_int_equal(parts.adds_usage, cases[i].adds_usage);
-        arena_deinit(&a);
+        const struct encode_options o = {.model = slice_str(cases[i].model),
+                                         .profile = cases[i].profile,
+                                         .output_cap_tokens = cases[i].cap,
+                                         .wants_usage = cases[i].wants_usage};
+        request_forwarded(&dialect_openai, cases[i].op, cases[i].in, o, cases[i].out,
+                          cases[i].adds_usage);
     }
 }
 
@@ -348,7 +304,7 @@ static void requests_survive_the_neutral_form(void **state)
                                .wants_usage = true};
     assert_int_equal(dialect_openai.encode_request(&a, k.neutral, &o, &parts), OK);
     assert_false(parts.adds_usage);
-    struct slice out = joined(&a, &parts);
+    struct slice out = request_joined(&a, &parts);
     assert_int_equal(json_parse(&a, slice_str(body), &before, NULL), OK);
     assert_int_equal(json_parse(&a, out, &after, NULL), OK);
     if (!yyjson_equals(before, after)) {
@@ -361,7 +317,7 @@ static void requests_survive_the_neutral_form(void **state)
     assert_int_equal(dialect_openai.encode_request(&a, k.neutral, &o, &parts), OK);
     assert_true(slice_eq(parts.dropped,
                          SLICE("temperature,top_p,frequency_penalty,presence_penalty,stop")));
-    assert_int_equal(json_parse(&a, joined(&a, &parts), &after, NULL), OK);
+    assert_int_equal(json_parse(&a, request_joined(&a, &parts), &after, NULL), OK);
     assert_null(json_get(after, "temperature"));
     assert_null(json_get(after, "stream_options"));
     assert_int_equal(fixture_count(after, "max_tokens"), 77);
@@ -386,16 +342,9 @@ static void bad_messages_are_named_by_their_place(void **state)
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\"}]}]", "messages[0].tool_calls"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
         char body[512];
-        arena_init(&a, NULL, (size_t)1 << 20);
         (void)snprintf(body, sizeof(body), "{\"model\":\"m\",\"messages\":%s}", cases[i].messages);
-        assert_int_equal(scan(&a, CHAT_OP_CHAT, body, &k, &f), OK);
-        assert_int_equal(dialect_openai.decode_request(&a, &k, &f), E_SYNTAX);
-        assert_true(slice_eq(f.param, slice_str(cases[i].param)));
-        arena_deinit(&a);
+        request_undecodable(&dialect_openai, body, cases[i].param, false);
     }
 }
 
@@ -403,29 +352,16 @@ static void survives_any_lack_of_memory(void **state)
 {
     (void)state;
     static const struct dialect_profile profile = {.takes_developer_role = true};
-    const char *body = "{\"model\":\"m\\u0061\",\"stream\":true,\"tools\":[{\"type\":\"function\","
-                       "\"function\":{\"name\":\"f\"}}],\"stop\":\"x\"," M "}";
-    bool succeeded = false;
-    for (size_t cap = 0; cap < 100000; cap += 256) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        struct body_parts parts;
-        arena_init(&a, NULL, cap);
-        enum err e = scan(&a, CHAT_OP_CHAT, body, &k, &f);
-        struct encode_options o = {.model = SLICE("other"),
-                                   .profile = &profile,
-                                   .output_cap_tokens = 5,
-                                   .is_stream = true,
-                                   .wants_usage = true};
-        e = e ? e : dialect_openai.forward(&a, &k, &o, &parts);
-        e = e ? e : dialect_openai.decode_request(&a, &k, &f);
-        e = e ? e : dialect_openai.encode_request(&a, k.neutral, &o, &parts);
-        assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-        succeeded = e == OK;
-        arena_deinit(&a);
-    }
-    assert_true(succeeded);
+    static const char body[] =
+        "{\"model\":\"m\\u0061\",\"stream\":true,\"tools\":[{\"type\":\"function\","
+        "\"function\":{\"name\":\"f\"}}],\"stop\":\"x\"," M "}";
+    static const struct encode_options o = {.model = SLICE_INIT("other"),
+                                            .profile = &profile,
+                                            .output_cap_tokens = 5,
+                                            .is_stream = true,
+                                            .wants_usage = true};
+    static const struct request_meal m = {&dialect_openai, body, &o, {&dialect_openai}};
+    fixture_starve(request_starved, &m, 100000, 256);
 }
 
 int main(void)

@@ -1,9 +1,7 @@
 /* Responses requests: what the gateway reads, what it changes in place, what they become in other
  * words, and that nothing of them is lost in silence. */
 #include "dump.h"
-#include "fixture.h"
-
-#include "dialect/dialect.h"
+#include "request.h"
 
 static enum err scan(struct arena *a, const char *body, struct chat_ask *ask, struct fault *fault)
 {
@@ -114,16 +112,8 @@ static void refuses_with_the_member_named(void **state)
         {"{\"model\":\"m\",\"INPUT\":[]," IN "}", E_DUPLICATE, "input"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        if (scan(&a, cases[i].body, &k, &f) != cases[i].err ||
-            !slice_eq(f.param, slice_str(cases[i].param))) {
-            fail_msg("%s: %.*s", cases[i].body, SLICE_ARG(f.message));
-        }
-        assert_int_equal(f.kind, FAULT_BAD_REQUEST);
-        arena_deinit(&a);
+        request_refused(&dialect_responses, CHAT_OP_CHAT, cases[i].body, cases[i].err,
+                        cases[i].param);
     }
 }
 
@@ -186,27 +176,11 @@ static void bytes_bound_what_they_can(void **state)
         {"[{\"type\":\"mcp\",\"server_url\":\"x\"}]", false},
         {"[{\"name\":\"f\"}]", false}};
     for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice body = arena_printf(
-            &a, "{\"model\":\"m\",\"store\":false,\"tools\":%s," IN "}", tools[i].tools);
-        assert_int_equal(dialect_responses.scan(&a, CHAT_OP_CHAT, body, &k, &f), OK);
-        assert_int_equal(k.prompt_max_tokens >= 0, tools[i].is_bounded);
-        assert_int_equal(k.is_uncacheable, !tools[i].is_bounded);
-        arena_deinit(&a);
+        char body[512];
+        (void)snprintf(body, sizeof(body), "{\"model\":\"m\",\"store\":false,\"tools\":%s," IN "}",
+                       tools[i].tools);
+        request_bounded(&dialect_responses, body, tools[i].is_bounded, !tools[i].is_bounded);
     }
-}
-
-static struct slice joined(struct arena *a, const struct body_parts *parts)
-{
-    struct text t = text_growing(a);
-    for (size_t i = 0; i < parts->count; i++) {
-        text_add(&t, parts->parts[i]);
-    }
-    assert_int_equal(t.len, parts->bytes);
-    return text_slice(&t);
 }
 
 static const struct dialect_profile plain = {.takes_developer_role = true};
@@ -231,23 +205,10 @@ static void forwards_every_byte_but_model_and_cap(void **state)
          "{\"max_output_tokens\":5,\"model\":\"n\"," IN "}"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        struct body_parts parts;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, cases[i].body, &k, &f), OK);
         const struct encode_options o = {.model = slice_str(cases[i].model),
                                          .profile = &plain,
-                                         .output_cap_tokens = cases[i].cap,
-                                         .is_stream = k.is_stream};
-        assert_int_equal(dialect_responses.forward(&a, &k, &o, &parts), OK);
-        assert_false(parts.adds_usage);
-        struct slice got = joined(&a, &parts);
-        if (!slice_eq(got, slice_str(cases[i].want))) {
-            fail_msg("%.*s", SLICE_ARG(got));
-        }
-        arena_deinit(&a);
+                                         .output_cap_tokens = cases[i].cap};
+        request_forwarded(&dialect_responses, CHAT_OP_CHAT, cases[i].body, o, cases[i].want, false);
     }
 }
 
@@ -277,7 +238,7 @@ static struct slice encode(struct arena *a, const struct dialect *d, const struc
     struct encode_options o = asked;
     o.is_stream = r->is_stream;
     assert_int_equal(d->encode_request(a, r, &o, &parts), OK);
-    struct slice body = joined(a, &parts);
+    struct slice body = request_joined(a, &parts);
     if (json_parse(a, body, &root, NULL)) {
         fail_msg("%.*s", SLICE_ARG(body));
     }
@@ -602,17 +563,7 @@ static void what_cannot_be_read_is_refused_with_its_place(void **state)
         {"{\"model\":\"m\",\"input\":\"x\",\"instructions\":[]}", "instructions"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct chat_ask k;
-        struct fault f;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        assert_int_equal(scan(&a, cases[i].body, &k, &f), OK);
-        assert_int_equal(dialect_responses.decode_request(&a, &k, &f), E_SYNTAX);
-        assert_int_equal(f.kind, FAULT_BAD_REQUEST);
-        if (!slice_eq(f.param, slice_str(cases[i].param))) {
-            fail_msg("%s: %.*s", cases[i].body, SLICE_ARG(f.param));
-        }
-        arena_deinit(&a);
+        request_undecodable(&dialect_responses, cases[i].body, cases[i].param, false);
     }
 }
 
@@ -626,7 +577,7 @@ static void counting_asks_for_no_answer(void **state)
     struct encode_options o = asked;
     o.op = CHAT_OP_COUNT_TOKENS;
     assert_int_equal(dialect_responses.encode_request(&a, r, &o, &parts), OK);
-    struct slice body = joined(&a, &parts);
+    struct slice body = request_joined(&a, &parts);
     static const char *const none[] = {"max_output_tokens", "temperature", "store", "stream",
                                        "include",           "metadata"};
     for (size_t i = 0; i < ARRAY_LEN(none); i++) {
@@ -659,22 +610,8 @@ static void survives_any_lack_of_memory(void **state)
     static const struct dialect *const to[] = {&dialect_responses, &dialect_openai,
                                                &dialect_anthropic};
     for (size_t i = 0; i < ARRAY_LEN(to); i++) {
-        bool succeeded = false;
-        for (size_t cap = 0; cap < 200000; cap += 512) {
-            struct arena a;
-            struct chat_ask k;
-            struct fault f;
-            struct body_parts parts;
-            arena_init(&a, NULL, cap);
-            enum err e = dialect_responses.scan(&a, CHAT_OP_CHAT, SLICE(EVERYTHING), &k, &f);
-            e = e ? e : dialect_responses.forward(&a, &k, &asked, &parts);
-            e = e ? e : dialect_responses.decode_request(&a, &k, &f);
-            e = e ? e : to[i]->encode_request(&a, k.neutral, &asked, &parts);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            succeeded = e == OK;
-            arena_deinit(&a);
-        }
-        assert_true(succeeded);
+        const struct request_meal m = {&dialect_responses, EVERYTHING, &asked, {to[i]}};
+        fixture_starve(request_starved, &m, 200000, 512);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Responses streams: recorded ones pass byte for byte in every cut and say what the recording says;
  * stored ones become bodies and back; between this dialect and the others texts, calls and usage
  * stay, and what is written has the ladder of events that SDKs rely on. */
-#include "run.h"
+#include "trial.h"
 
 static const char *const dir = TEST_DATA_DIR "/openai-responses";
 
@@ -38,32 +38,11 @@ static void relay_fixture(struct arena *a, const char *name, struct slice in)
 {
     struct run whole;
     bool is_failed = is_failed_recording(name);
-    run_whole(a, &dialect_responses, &dialect_responses, in, &whole);
-    assert_int_equal(whole.end, is_failed ? E_EOF : OK);
-    if (!slice_eq(text_slice(&whole.bytes), in)) {
-        fail_msg("%s: the bytes differ", name);
-    }
-    assert_int_equal(whole.terminals, !is_failed);
-    assert_int_equal(whole.after_terminal, 0);
-    assert_int_equal(whole.outcome.is_error, is_failed);
-    assert_true(whole.outcome.model.len > 0 && whole.outcome.kept_id.len > 0);
+    trial_relay(a, &dialect_responses, name, in, !is_failed, &whole);
+    assert_true(whole.outcome.kept_id.len > 0);
     if (!is_failed) {
-        yyjson_val *usage = json_get(last_response(a, in), "usage");
-        assert_true(whole.outcome.is_complete && whole.outcome.has_usage);
-        assert_int_not_equal(whole.outcome.finish, CHAT_FINISH_NONE);
-        check_usage(usage, &whole.outcome.usage);
-    }
-    size_t stride = in.len <= 4096 ? 1 : in.len / 401 + 1;
-    for (size_t cut = 0; cut < in.len; cut += stride) {
-        struct arena b;
-        struct run k;
-        arena_init(&b, NULL, (size_t)64 << 20);
-        run_stream(&b, &dialect_responses, &dialect_responses, in, cut, 0, &k);
-        assert_int_equal(k.end, whole.end);
-        assert_true(slice_eq(text_slice(&k.bytes), in));
-        assert_memory_equal(&k.outcome.usage, &whole.outcome.usage, sizeof(struct usage));
-        assert_int_equal(k.outcome.output_bytes, whole.outcome.output_bytes);
-        arena_deinit(&b);
+        assert_true(whole.outcome.output_bytes > 0);
+        check_usage(json_get(last_response(a, in), "usage"), &whole.outcome.usage);
     }
 }
 
@@ -166,25 +145,10 @@ static void climb(struct arena *a, struct ladder *l, struct slice events)
 static void round_trip(struct arena *a, const char *name, const struct dialect *from,
                        const struct dialect *to, struct slice in)
 {
-    struct run there, back, again;
+    struct trial_trip t;
     struct ladder l;
-    run_whole(a, from, to, in, &there);
-    if (there.end) {
-        fail_msg("%s: error %d", name, (int)there.end);
-    }
-    assert_int_equal(there.terminals, 1);
-    assert_int_equal(there.after_terminal, 0);
-    const struct chat_response *source = dialect_stream_answer(there.stream);
-    assert_non_null(source);
-    run_whole(a, to, from, text_slice(&there.bytes), &back);
-    if (back.end) {
-        fail_msg("%s: error %d\n%.*s", name, (int)back.end, SLICE_ARG(text_slice(&there.bytes)));
-    }
-    run_check_same(a, name, source, dialect_stream_answer(back.stream));
-    run_whole(a, from, to, text_slice(&back.bytes), &again);
-    assert_int_equal(again.end, OK);
-    run_check_same(a, name, source, dialect_stream_answer(again.stream));
-    climb(a, &l, text_slice(from == &dialect_responses ? &back.bytes : &there.bytes));
+    trial_trip(a, name, from, to, in, &t);
+    climb(a, &l, text_slice(from == &dialect_responses ? &t.back.bytes : &t.there.bytes));
 }
 
 static void responses_fixture(struct arena *a, const char *name, struct slice in)
@@ -233,36 +197,16 @@ static void recorded_streams_keep_what_they_say_from_chat_and_anthropic_to_here(
 
 static void stored_fixture(struct arena *a, const char *name, struct slice in)
 {
-    struct run direct, spread;
-    struct slice body, events, again;
-    struct outcome seen = {.wants_detail = true};
-    struct chat_response r;
+    struct slice unused;
     struct ladder l;
     if (is_failed_recording(name)) {
-        assert_int_equal(dialect_events_to_body(a, &dialect_responses, CHAT_OP_CHAT, in, &body),
+        assert_int_equal(dialect_events_to_body(a, &dialect_responses, CHAT_OP_CHAT, in, &unused),
                          E_SYNTAX);
         return;
     }
-    run_whole(a, &dialect_responses, &dialect_openai, in, &direct);
-    assert_int_equal(dialect_events_to_body(a, &dialect_responses, CHAT_OP_CHAT, in, &body), OK);
-    assert_int_equal(dialect_responses.observe(a, CHAT_OP_CHAT, body, &seen), OK);
-    assert_int_equal(seen.finish, direct.outcome.finish);
-    assert_true(seen.output_bytes > 0);
-    assert_memory_equal(&seen.usage, &direct.outcome.usage, sizeof(seen.usage));
-    assert_int_equal(dialect_responses.decode_response(a, body, &r), OK);
-    run_check_same(a, name, dialect_stream_answer(direct.stream), &r);
-    assert_int_equal(
-        dialect_body_to_events(a, &dialect_responses, CHAT_OP_CHAT, body, true, &events), OK);
+    struct slice events = trial_stored(a, &dialect_responses, name, in, true);
     if (strcmp(name, "vai-github-copilot-id-rotation-1.sse") != 0) { /* its ids differ */
         climb(a, &l, events);
-    }
-    run_whole(a, &dialect_responses, &dialect_openai, events, &spread);
-    assert_int_equal(spread.end, OK);
-    run_check_same(a, name, dialect_stream_answer(spread.stream), &r);
-    assert_int_equal(dialect_events_to_body(a, &dialect_responses, CHAT_OP_CHAT, events, &again),
-                     OK);
-    if (!run_same_json(a, body, again)) {
-        fail_msg("%s:\n%.*s\n%.*s", name, SLICE_ARG(body), SLICE_ARG(again));
     }
 }
 
@@ -302,16 +246,7 @@ static void stored_streams_and_bodies_turn_into_each_other(void **state)
 
 static void same(const char *in, enum err want, const char *out, struct run *k)
 {
-    struct slice text = slice_str(in);
-    for (size_t cut = 0; cut <= text.len; cut++) {
-        struct arena a;
-        arena_init(&a, NULL, (size_t)16 << 20);
-        run_stream(&a, &dialect_responses, &dialect_responses, text, cut, 0, k);
-        if (k->end != want || !slice_eq(text_slice(&k->bytes), slice_str(out))) {
-            fail_msg("cut %zu: error %d\n%.*s", cut, (int)k->end, SLICE_ARG(text_slice(&k->bytes)));
-        }
-        arena_deinit(&a);
-    }
+    trial_cuts(&dialect_responses, in, want, out, k);
 }
 
 /* There is no [DONE] (trap 13): response.completed or response.incomplete ends it, and only they.
@@ -379,15 +314,9 @@ static void every_status_is_known(void **state)
         {END("incomplete", "incomplete", ""), CHAT_FINISH_LENGTH},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct arena a;
-        struct run k;
-        arena_init(&a, NULL, (size_t)1 << 20);
-        struct slice in = arena_printf(&a, CREATED "%s", cases[i].end);
-        run_whole(&a, &dialect_responses, &dialect_responses, in, &k);
-        assert_int_equal(k.end, OK);
-        assert_int_equal(k.terminals, 1);
-        assert_int_equal(k.outcome.finish, cases[i].finish);
-        arena_deinit(&a);
+        char in[2048];
+        (void)snprintf(in, sizeof(in), CREATED "%s", cases[i].end);
+        trial_finish(&dialect_responses, in, cases[i].finish);
     }
 }
 
@@ -407,20 +336,10 @@ static void errors_inside_a_stream_are_marked(void **state)
     static const struct dialect *const clients[] = {&dialect_responses, &dialect_openai,
                                                     &dialect_anthropic, &dialect_own};
     for (size_t i = 0; i < ARRAY_LEN(streams) * ARRAY_LEN(clients); i++) {
-        struct arena a;
-        struct run k;
         const struct dialect *client = clients[i % ARRAY_LEN(clients)];
-        arena_init(&a, NULL, (size_t)4 << 20);
-        struct slice in =
-            arena_printf(&a, CREATED SAY(0, "a") "%s", streams[i / ARRAY_LEN(clients)]);
-        run_whole(&a, &dialect_responses, client, in, &k);
-        assert_int_equal(k.end, E_EOF);
-        assert_int_equal(k.errors,
-                         client == &dialect_responses && i / ARRAY_LEN(clients) == 2 ? 2 : 1);
-        assert_int_equal(k.terminals, 0);
-        assert_true(k.outcome.is_error && !k.outcome.is_complete);
-        assert_true(slice_eq(k.outcome.error, SLICE("Overloaded")));
-        arena_deinit(&a);
+        bool is_twice = client == &dialect_responses && i / ARRAY_LEN(clients) == 2;
+        trial_error(&dialect_responses, client, CREATED SAY(0, "a"),
+                    streams[i / ARRAY_LEN(clients)], is_twice ? 2 : 1);
     }
 }
 
@@ -652,41 +571,9 @@ static void what_is_no_stream_is_refused(void **state)
     static const char *const bad[] = {"<html>\n<body>\n\n", "{\"output\":[]}\n\n",
                                       "data: hello\n\n",    "data: [1]\n\n",
                                       "data: {\"a\":}\n\n", "upstream connect error\n\n"};
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        struct run k;
-        same(bad[i], E_SYNTAX, "", &k);
-    }
-    struct arena a;
-    struct slice out;
-    arena_init(&a, NULL, (size_t)1 << 20);
     static const char *const cut[] = {"", CREATED, CREATED SAY(0, "x"), EV("error", ""),
                                       EV("response.completed", "")};
-    for (size_t i = 0; i < ARRAY_LEN(cut); i++) {
-        assert_int_equal(
-            dialect_events_to_body(&a, &dialect_responses, CHAT_OP_CHAT, slice_str(cut[i]), &out),
-            E_SYNTAX);
-    }
-    assert_int_equal(
-        dialect_body_to_events(&a, &dialect_responses, CHAT_OP_CHAT, SLICE("{}"), true, &out),
-        E_SYNTAX);
-    arena_deinit(&a);
-}
-
-static enum err feed_all(struct arena *a, const struct dialect *from, const struct dialect *to,
-                         struct slice in, struct run *k)
-{
-    struct stream_options o = {.provider = from,
-                               .client = to,
-                               .event_max_bytes = 4096,
-                               .gathers = true,
-                               .on_bytes = run_on_bytes,
-                               .ctx = k,
-                               .render_last = run_render_last};
-    enum err e = dialect_stream_new(a, &o, &k->outcome, &k->stream);
-    for (size_t at = 0; at < in.len && !e; at += 7) {
-        e = dialect_stream_feed(k->stream, slice_head(slice_from(in, at), 7));
-    }
-    return e;
+    trial_no_stream(&dialect_responses, bad, ARRAY_LEN(bad), cut, ARRAY_LEN(cut));
 }
 
 static void survives_any_lack_of_memory(void **state)
@@ -706,28 +593,10 @@ static void survives_any_lack_of_memory(void **state)
     struct slice chat = SLICE(O("\"reasoning_content\":\"t\"") O("\"content\":\"a\"") O_CALL(0)
                                   O_ARGS(0, "{}") O_CALL(1) O_END("tool_calls"));
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-        bool succeeded = false;
-        for (size_t cap = 0; cap < 160000; cap += 512) {
-            struct arena a, big;
-            struct run k = {.end = OK};
-            struct slice out;
-            arena_init(&a, NULL, cap);
-            arena_init(&big, NULL, (size_t)1 << 20);
-            k.bytes = text_growing(&big);
-            enum err e = feed_all(&a, pairs[i].from, pairs[i].to,
-                                  pairs[i].from == &dialect_openai ? chat : ours, &k);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            assert_int_equal(k.terminals, e == OK);
-            succeeded = e == OK;
-            e = dialect_events_to_body(&a, &dialect_responses, CHAT_OP_CHAT, ours, &out);
-            e = e ? e
-                  : dialect_body_to_events(&a, &dialect_responses, CHAT_OP_CHAT, out, true, &out);
-            assert_true(e == OK || e == E_NOMEM || e == E_LIMIT);
-            succeeded = succeeded && e == OK;
-            arena_deinit(&a);
-            arena_deinit(&big);
-        }
-        assert_true(succeeded);
+        const struct trial_meal m = {pairs[i].from, pairs[i].to,
+                                     pairs[i].from == &dialect_openai ? chat : ours,
+                                     &dialect_responses, ours};
+        fixture_starve(trial_starved, &m, 160000, 512);
     }
 }
 

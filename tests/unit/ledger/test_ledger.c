@@ -4,7 +4,7 @@
 
 #include "ledger/inner.h"
 #include "ledger/ledger.h"
-#include "unit/store/scratch.h"
+#include "unit/store/query.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -66,18 +66,7 @@ static void close_world(struct world *w)
 
 static int64_t query(const struct world *w, const char *sql)
 {
-    sqlite3 *raw = NULL;
-    sqlite3_stmt *stmt = NULL;
-    assert_int_equal(sqlite3_open_v2(w->scratch.path, &raw, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    (void)sqlite3_busy_timeout(raw, 5000);
-    if (sqlite3_prepare_v2(raw, sql, -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_step(stmt) != SQLITE_ROW) {
-        fail_msg("%s: %s", sql, sqlite3_errmsg(raw));
-    }
-    int64_t value = sqlite3_column_int64(stmt, 0);
-    (void)sqlite3_finalize(stmt);
-    (void)sqlite3_close(raw);
-    return value;
+    return query_number(&w->scratch, sql);
 }
 
 static void await_drained(const struct world *w)

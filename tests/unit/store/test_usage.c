@@ -1,11 +1,9 @@
 /* Usage rows: exactly once, sums that agree with them, periods, opens, retention. */
-#include "scratch.h"
+#include "query.h"
 #include "version2.h"
 
 #include "core/clock.h"
 #include "store/store.h"
-
-#include <sqlite3.h>
 
 static struct store_db *open_db(const struct scratch *s)
 {
@@ -13,6 +11,33 @@ static struct store_db *open_db(const struct scratch *s)
     struct store_db *db = NULL;
     assert_int_equal(store_db_open(&conf, &db, NULL, 0), OK);
     return db;
+}
+
+struct world {
+    struct scratch scratch;
+    struct store_db *db;
+    struct id_source ids;
+    struct arena arena; /* of what is read back */
+};
+
+static void begin(struct world *w)
+{
+    scratch_new(&w->scratch, "t.db");
+    w->db = open_db(&w->scratch);
+    id_source_init(&w->ids);
+    arena_init(&w->arena, NULL, 1 << 20);
+}
+
+static void end(struct world *w)
+{
+    arena_deinit(&w->arena);
+    store_db_close(w->db);
+    scratch_free(&w->scratch);
+}
+
+static int64_t query(const struct world *w, const char *sql)
+{
+    return query_number(&w->scratch, sql);
 }
 
 static int64_t at_date(int year, int month, int day, int hour)
@@ -70,21 +95,6 @@ static enum err write_one(struct store_db *db, const struct usage_record *r)
     return store_usage_write(db, &batch);
 }
 
-static int64_t query(const struct scratch *s, const char *sql)
-{
-    sqlite3 *raw = NULL;
-    sqlite3_stmt *stmt = NULL;
-    assert_int_equal(sqlite3_open_v2(s->path, &raw, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    if (sqlite3_prepare_v2(raw, sql, -1, &stmt, NULL) != SQLITE_OK ||
-        sqlite3_step(stmt) != SQLITE_ROW) {
-        fail_msg("%s: %s", sql, sqlite3_errmsg(raw));
-    }
-    int64_t value = sqlite3_column_int64(stmt, 0);
-    (void)sqlite3_finalize(stmt);
-    (void)sqlite3_close(raw);
-    return value;
-}
-
 /* The plan's lines, each with a | behind it. */
 static void query_plan(const struct scratch *s, const char *sql, char *out, size_t cap)
 {
@@ -127,17 +137,12 @@ static void assert_same(const struct usage_record *a, const struct usage_record 
 static void a_row_reads_back_whatever_its_columns_are(void **state)
 {
     (void)state;
-    struct scratch s;
-    struct id_source ids;
-    struct arena arena;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
-    id_source_init(&ids);
-    arena_init(&arena, NULL, 1 << 20);
+    struct world w;
+    begin(&w);
     struct usage_record all[RECORD_STATUS_COUNT];
     size_t n = 0;
     for (int status = RECORD_SUCCESS; status < RECORD_STATUS_COUNT; status++, n++) {
-        all[n] = a_record(&ids, id_random(), at_date(2026, 11, 23, 15) + (int64_t)n * 1000);
+        all[n] = a_record(&w.ids, id_random(), at_date(2026, 11, 23, 15) + (int64_t)n * 1000);
         all[n].status = (enum record_status)status;
         all[n].dialect = (enum record_dialect)(n % RECORD_DIALECT_COUNT);
         all[n].is_estimated = n % 2 == 0;
@@ -156,51 +161,46 @@ static void a_row_reads_back_whatever_its_columns_are(void **state)
         }
     }
     struct store_batch batch = {.closed = all, .closed_count = n};
-    assert_int_equal(store_usage_write(db, &batch), OK);
+    assert_int_equal(store_usage_write(w.db, &batch), OK);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < n; i++) {
             struct usage_record back;
-            assert_int_equal(store_request_get(db, &arena, all[i].id, &back), OK);
+            assert_int_equal(store_request_get(w.db, &w.arena, all[i].id, &back), OK);
             assert_same(&all[i], &back);
         }
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), n);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests_data"), n);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE status = 'success' AND "
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests"), n);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests_data"), n);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests WHERE status = 'success' AND "
                                    "cache_hit = 0 AND cost = 1e-6 AND latency_ms = 250 AND "
                                    "created_at = '2026-11-23 15:00:00.000000' AND "
                                    "prompt_tokens = 16 AND completion_tokens = 24 AND "
                                    "total_tokens = 41 AND error_message IS NOT NULL"),
                          1);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE cache_hit"), 1);
-        store_db_close(db); /* and after a restart */
-        db = open_db(&s);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests WHERE cache_hit"), 1);
+        store_db_close(w.db); /* and after a restart */
+        w.db = open_db(&w.scratch);
     }
     struct usage_record none;
-    assert_int_equal(store_request_get(db, &arena, id_next(&ids, 5), &none), E_NOT_FOUND);
-    arena_deinit(&arena);
-    store_db_close(db);
-    scratch_free(&s);
+    assert_int_equal(store_request_get(w.db, &w.arena, id_next(&w.ids, 5), &none), E_NOT_FOUND);
+    end(&w);
 }
 
 static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **state)
 {
     (void)state;
     for (int is_plain = 0; is_plain < 2; is_plain++) {
-        struct scratch s;
-        struct id_source ids;
-        scratch_new(&s, "t.db");
-        struct store_db *db = open_db(&s);
-        id_source_init(&ids);
+        struct world w;
+        begin(&w);
         struct id tenant = id_random();
-        struct usage_record crashed = a_record(&ids, tenant, at_date(2026, 3, 31, 23));
+        struct usage_record crashed = a_record(&w.ids, tenant, at_date(2026, 3, 31, 23));
         crashed.status = RECORD_CRASHED;
         crashed.cost_nusd = 2000;
-        struct usage_record other = a_record(&ids, tenant, at_date(2026, 3, 31, 23));
-        assert_int_equal(write_one(db, &crashed), OK);
-        assert_int_equal(write_one(db, &other), OK);
-        assert_int_equal(write_one(db, &crashed), OK);
-        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 3000);
-        assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 1);
+        struct usage_record other = a_record(&w.ids, tenant, at_date(2026, 3, 31, 23));
+        assert_int_equal(write_one(w.db, &crashed), OK);
+        assert_int_equal(write_one(w.db, &other), OK);
+        assert_int_equal(write_one(w.db, &crashed), OK);
+        assert_int_equal(query(&w, "SELECT sum(cost_nusd) FROM usage_daily"), 3000);
+        assert_int_equal(query(&w, "SELECT sum(errors) FROM usage_daily"), 1);
 
         struct usage_record closed = crashed;
         closed.status = RECORD_SUCCESS;
@@ -211,21 +211,20 @@ static void an_id_counts_once_and_a_late_close_replaces_a_crashed_row(void **sta
         }
         struct usage_record twice[] = {closed, closed};
         struct store_batch batch = {.closed = twice, .closed_count = 2};
-        assert_int_equal(store_usage_write(db, &batch), OK);
-        assert_int_equal(write_one(db, &crashed), OK); /* and the crash does not come back */
-        assert_int_equal(write_one(db, &other), OK);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests WHERE status = 'crashed'"), 0);
-        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM requests"), 1500);
-        assert_int_equal(query(&s, "SELECT sum(cost_nusd) FROM usage_daily"), 1500);
-        assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 2);
-        assert_int_equal(query(&s, "SELECT sum(errors) FROM usage_daily"), 0);
-        assert_int_equal(query(&s, "SELECT sum(total_tokens) FROM usage_daily"),
+        assert_int_equal(store_usage_write(w.db, &batch), OK);
+        assert_int_equal(write_one(w.db, &crashed), OK); /* and the crash does not come back */
+        assert_int_equal(write_one(w.db, &other), OK);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 2);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests WHERE status = 'crashed'"), 0);
+        assert_int_equal(query(&w, "SELECT sum(cost_nusd) FROM requests"), 1500);
+        assert_int_equal(query(&w, "SELECT sum(cost_nusd) FROM usage_daily"), 1500);
+        assert_int_equal(query(&w, "SELECT sum(requests) FROM usage_daily"), 2);
+        assert_int_equal(query(&w, "SELECT sum(errors) FROM usage_daily"), 0);
+        assert_int_equal(query(&w, "SELECT sum(total_tokens) FROM usage_daily"),
                          is_plain ? 71 : 82);
-        assert_int_equal(query(&s, "SELECT sum(total_nusd) FROM period_totals"), 3000);
-        assert_int_equal(query(&s, "SELECT min(month_nusd) FROM period_totals"), 1500);
-        store_db_close(db);
-        scratch_free(&s);
+        assert_int_equal(query(&w, "SELECT sum(total_nusd) FROM period_totals"), 3000);
+        assert_int_equal(query(&w, "SELECT min(month_nusd) FROM period_totals"), 1500);
+        end(&w);
     }
 }
 
@@ -233,35 +232,28 @@ static void ids_with_one_row_number_both_stay(void **state)
 {
     (void)state;
     for (int is_batch = 0; is_batch < 2; is_batch++) {
-        struct scratch s;
-        struct id_source ids;
-        struct arena arena;
-        scratch_new(&s, "t.db");
-        struct store_db *db = open_db(&s);
-        id_source_init(&ids);
-        arena_init(&arena, NULL, 1 << 20);
+        struct world w;
+        begin(&w);
         struct usage_record r[5];
         for (int i = 0; i < 5; i++) {
-            r[i] = a_record(&ids, id_random(), at_date(2026, 1, 2, 3));
+            r[i] = a_record(&w.ids, id_random(), at_date(2026, 1, 2, 3));
             if (i) {
                 r[i].id = r[0].id;
                 r[i].id.bytes[9] = (uint8_t)(r[0].id.bytes[9] + i);
             }
             make_plain(&r[i < 3 ? i : 0]);
-            assert_int_equal(is_batch ? OK : write_one(db, &r[i]), OK);
+            assert_int_equal(is_batch ? OK : write_one(w.db, &r[i]), OK);
         }
         struct store_batch batch = {.closed = r, .closed_count = 5};
-        assert_int_equal(store_usage_write(db, &batch), OK);
-        assert_int_equal(query(&s, "SELECT count(DISTINCT id) FROM requests"), 5);
-        assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 5);
+        assert_int_equal(store_usage_write(w.db, &batch), OK);
+        assert_int_equal(query(&w, "SELECT count(DISTINCT id) FROM requests"), 5);
+        assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 5);
         for (int i = 0; i < 5; i++) {
             struct usage_record back;
-            assert_int_equal(store_request_get(db, &arena, r[i].id, &back), OK);
+            assert_int_equal(store_request_get(w.db, &w.arena, r[i].id, &back), OK);
             assert_same(&r[i], &back);
         }
-        arena_deinit(&arena);
-        store_db_close(db);
-        scratch_free(&s);
+        end(&w);
     }
 }
 
@@ -292,41 +284,37 @@ static void totals_are_those_of_the_period_of_admission(void **state)
     assert_int_equal(budget_period_number(BUDGET_MONTH, at_date(2026, 11, 30, 23)), 56 * 12 + 10);
     assert_int_equal(budget_period_number(BUDGET_TOTAL, at_date(2026, 11, 30, 23)), 0);
 
-    struct scratch s;
-    struct id_source ids;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
-    id_source_init(&ids);
+    struct world w;
+    begin(&w);
     struct id tenant = id_random();
     /* 2026-11-30 is a Monday: the week goes over the end of the month. */
     struct usage_record r[4] = {
-        a_record(&ids, tenant, at_date(2026, 11, 29, 23)),
-        a_record(&ids, tenant, at_date(2026, 11, 30, 23)),
-        a_record(&ids, tenant, at_date(2026, 12, 1, 0)),
-        a_record(&ids, tenant, at_date(2026, 12, 1, 1)),
+        a_record(&w.ids, tenant, at_date(2026, 11, 29, 23)),
+        a_record(&w.ids, tenant, at_date(2026, 11, 30, 23)),
+        a_record(&w.ids, tenant, at_date(2026, 12, 1, 0)),
+        a_record(&w.ids, tenant, at_date(2026, 12, 1, 1)),
     };
     int64_t costs[] = {1, 10, 100, 1000};
     for (int i = 0; i < 4; i++) {
         r[i].cost_nusd = costs[i];
     }
     struct store_batch newest_first = {.closed = &r[2], .closed_count = 2};
-    assert_int_equal(store_usage_write(db, &newest_first), OK);
+    assert_int_equal(store_usage_write(w.db, &newest_first), OK);
     struct store_batch late = {.closed = r, .closed_count = 2};
-    assert_int_equal(store_usage_write(db, &late), OK);
+    assert_int_equal(store_usage_write(w.db, &late), OK);
 
     struct totals t = {.node = tenant};
-    assert_int_equal(store_period_totals(db, at_date(2026, 12, 1, 5), see_total, &t), OK);
+    assert_int_equal(store_period_totals(w.db, at_date(2026, 12, 1, 5), see_total, &t), OK);
     assert_int_equal(t.cost[BUDGET_DAY], 1100);
     assert_int_equal(t.cost[BUDGET_WEEK], 1110);
     assert_int_equal(t.cost[BUDGET_MONTH], 1100);
     assert_int_equal(t.cost[BUDGET_TOTAL], 1111);
     assert_int_equal(t.rows, 4);
     struct totals later = {.node = r[0].key}; /* the key's, in a month without any spending */
-    assert_int_equal(store_period_totals(db, at_date(2027, 1, 1, 0), see_total, &later), OK);
+    assert_int_equal(store_period_totals(w.db, at_date(2027, 1, 1, 0), see_total, &later), OK);
     assert_int_equal(later.cost[BUDGET_TOTAL], 1111);
     assert_int_equal(later.rows, 1);
-    store_db_close(db);
-    scratch_free(&s);
+    end(&w);
 }
 
 struct counted {
@@ -359,22 +347,19 @@ static void see_provider(void *ctx, const struct store_usage_row *r)
 static void opens_checkpoints_admissions_and_retention(void **state)
 {
     (void)state;
-    struct scratch s;
-    struct id_source ids;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
-    id_source_init(&ids);
+    struct world w;
+    begin(&w);
     struct id tenant = id_random();
     int64_t now = at_date(2026, 6, 15, 12);
-    struct usage_record old = a_record(&ids, tenant, now - 3 * NS_PER_DAY);
-    struct usage_record first = a_record(&ids, tenant, now - 2 * NS_PER_S);
-    struct usage_record second = a_record(&ids, tenant, now - NS_PER_S);
-    struct usage_record refused = a_record(&ids, tenant, now);
+    struct usage_record old = a_record(&w.ids, tenant, now - 3 * NS_PER_DAY);
+    struct usage_record first = a_record(&w.ids, tenant, now - 2 * NS_PER_S);
+    struct usage_record second = a_record(&w.ids, tenant, now - NS_PER_S);
+    struct usage_record refused = a_record(&w.ids, tenant, now);
     refused.status = RECORD_REFUSED;
     refused.provider = SLICE_NONE;
     refused.cost_nusd = 0;
     refused.count = 900;
-    struct usage_record open = a_record(&ids, tenant, now);
+    struct usage_record open = a_record(&w.ids, tenant, now);
     open.status = RECORD_OPEN;
     open.dialect = RECORD_DIALECT_RESPONSES;
     struct store_batch batch = {
@@ -384,127 +369,118 @@ static void opens_checkpoints_admissions_and_retention(void **state)
         .open_count = 1,
         .checkpoint = {.instance = tenant, .worker = 1, .segment = 5, .slot = 77},
     };
-    assert_int_equal(store_usage_write(db, &batch), OK);
-    assert_int_equal(store_usage_write(db, &batch), OK);
+    assert_int_equal(store_usage_write(w.db, &batch), OK);
+    assert_int_equal(store_usage_write(w.db, &batch), OK);
     struct counted c = {0};
-    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_int_equal(store_open_list(w.db, see_record, &c), OK);
     assert_true(c.rows == 1 && id_eq(c.last.id, open.id) && c.last.reserved_nusd == 2000);
     assert_true(c.last.admitted_unix_ns == now && c.last.is_stream);
     assert_true(c.last.dialect == RECORD_DIALECT_RESPONSES && c.last.status == RECORD_OPEN);
     struct store_checkpoint at;
-    assert_int_equal(store_checkpoint_get(db, tenant, 1, &at), OK);
+    assert_int_equal(store_checkpoint_get(w.db, tenant, 1, &at), OK);
     assert_true(at.segment == 5 && at.slot == 77 && at.worker == 1);
-    assert_int_equal(store_checkpoint_get(db, tenant, 0, &at), E_NOT_FOUND);
-    assert_int_equal(store_checkpoints_forget(db, tenant), OK);
-    assert_int_equal(store_checkpoint_get(db, tenant, 1, &at), E_NOT_FOUND);
+    assert_int_equal(store_checkpoint_get(w.db, tenant, 0, &at), E_NOT_FOUND);
+    assert_int_equal(store_checkpoints_forget(w.db, tenant), OK);
+    assert_int_equal(store_checkpoint_get(w.db, tenant, 1, &at), E_NOT_FOUND);
 
     open.status = RECORD_SUCCESS;
     struct usage_record rest[] = {first, second, refused, open};
     struct store_batch closes = {.closed = rest, .closed_count = 4};
-    assert_int_equal(store_usage_write(db, &closes), OK);
+    assert_int_equal(store_usage_write(w.db, &closes), OK);
     c = (struct counted){0};
-    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_int_equal(store_open_list(w.db, see_record, &c), OK);
     assert_int_equal(c.rows, 0);
     open.status = RECORD_OPEN; /* read again after its close: stays closed */
     struct store_batch again = {.opens = &open, .open_count = 1};
-    assert_int_equal(store_usage_write(db, &again), OK);
-    assert_int_equal(store_open_list(db, see_record, &c), OK);
+    assert_int_equal(store_usage_write(w.db, &again), OK);
+    assert_int_equal(store_open_list(w.db, see_record, &c), OK);
     assert_int_equal(c.rows, 0);
 
     int64_t n = 0;
-    assert_int_equal(store_recent_admissions(db, now - 60 * NS_PER_S, see_record, &c), OK);
+    assert_int_equal(store_recent_admissions(w.db, now - 60 * NS_PER_S, see_record, &c), OK);
     assert_int_equal(c.rows, 3);
     c = (struct counted){0};
-    assert_int_equal(store_recent_admissions(db, now - NS_PER_S, see_record, &c), OK);
+    assert_int_equal(store_recent_admissions(w.db, now - NS_PER_S, see_record, &c), OK);
     assert_int_equal(c.rows, 2);
     c = (struct counted){0};
-    assert_int_equal(store_usage_by_provider(db, id_random(), 0, see_provider, &c), OK);
+    assert_int_equal(store_usage_by_provider(w.db, id_random(), 0, see_provider, &c), OK);
     assert_int_equal(c.rows, 0);
-    assert_int_equal(query(&s, "SELECT sum(refused) FROM usage_daily"), 900);
-    assert_int_equal(query(&s, "SELECT count(*) FROM usage_logs"), 2);
-    assert_int_equal(query(&s, "SELECT total_requests FROM usage_logs WHERE date = '2026-06-15'"),
+    assert_int_equal(query(&w, "SELECT sum(refused) FROM usage_daily"), 900);
+    assert_int_equal(query(&w, "SELECT count(*) FROM usage_logs"), 2);
+    assert_int_equal(query(&w, "SELECT total_requests FROM usage_logs WHERE date = '2026-06-15'"),
                      3);
-    assert_int_equal(query(&s, "SELECT json_extract(provider_breakdown, '$.openai.tokens') "
+    assert_int_equal(query(&w, "SELECT json_extract(provider_breakdown, '$.openai.tokens') "
                                "FROM usage_logs WHERE date = '2026-06-12'"),
                      41);
 
-    assert_int_equal(store_retain(db, now - NS_PER_DAY, 10, &n), OK);
+    assert_int_equal(store_retain(w.db, now - NS_PER_DAY, 10, &n), OK);
     assert_int_equal(n, 1);
-    assert_int_equal(store_retain(db, now + NS_PER_DAY, 3, &n), OK);
+    assert_int_equal(store_retain(w.db, now + NS_PER_DAY, 3, &n), OK);
     assert_int_equal(n, 3);
-    assert_int_equal(store_retain(db, now + NS_PER_DAY, 3, &n), OK);
+    assert_int_equal(store_retain(w.db, now + NS_PER_DAY, 3, &n), OK);
     assert_int_equal(n, 1);
-    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 0);
-    assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 4);
-    store_db_close(db);
-    scratch_free(&s);
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 0);
+    assert_int_equal(query(&w, "SELECT sum(requests) FROM usage_daily"), 4);
+    end(&w);
 }
 
 static void usage_by_provider_sums_days(void **state)
 {
     (void)state;
-    struct scratch s;
-    struct id_source ids;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
-    id_source_init(&ids);
+    struct world w;
+    begin(&w);
     struct id tenant = id_random();
     int64_t now = at_date(2026, 6, 15, 12);
-    struct usage_record r[] = {a_record(&ids, tenant, now - 40 * NS_PER_DAY),
-                               a_record(&ids, tenant, now - NS_PER_DAY),
-                               a_record(&ids, tenant, now)};
+    struct usage_record r[] = {a_record(&w.ids, tenant, now - 40 * NS_PER_DAY),
+                               a_record(&w.ids, tenant, now - NS_PER_DAY),
+                               a_record(&w.ids, tenant, now)};
     struct store_batch batch = {.closed = r, .closed_count = 3};
-    assert_int_equal(store_usage_write(db, &batch), OK);
+    assert_int_equal(store_usage_write(w.db, &batch), OK);
     struct counted c = {0};
-    assert_int_equal(store_usage_by_provider(db, tenant, now - 30 * NS_PER_DAY, see_provider, &c),
+    assert_int_equal(store_usage_by_provider(w.db, tenant, now - 30 * NS_PER_DAY, see_provider, &c),
                      OK);
     assert_true(c.rows == 1 && c.cost == 2000);
     assert_true(c.usage.prompt_tokens == 32 && c.usage.cache_read_tokens == 2 &&
                 c.usage.cache_write_5m_tokens == 4 && c.usage.cache_write_1h_tokens == 6);
     assert_true(c.usage.saved_nusd == 6);
     /* A hit of our cache repeats what its original used: its provider read nothing again. */
-    struct usage_record hit = a_record(&ids, tenant, now);
+    struct usage_record hit = a_record(&w.ids, tenant, now);
     hit.status = RECORD_CACHED;
     hit.provider = SLICE("cached");
-    assert_int_equal(write_one(db, &hit), OK);
-    assert_int_equal(query(&s, "SELECT sum(cache_read_tokens) FROM usage_daily WHERE provider = "
+    assert_int_equal(write_one(w.db, &hit), OK);
+    assert_int_equal(query(&w, "SELECT sum(cache_read_tokens) FROM usage_daily WHERE provider = "
                                "'cached'"),
                      0);
-    store_db_close(db);
-    scratch_free(&s);
+    end(&w);
 }
 
 static void a_batch_that_cannot_be_written_leaves_nothing(void **state)
 {
     (void)state;
-    struct scratch s;
-    struct id_source ids;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
-    id_source_init(&ids);
+    struct world w;
+    begin(&w);
     struct usage_record r[300];
     for (size_t i = 0; i < ARRAY_LEN(r); i++) {
-        r[i] = a_record(&ids, id_random(), at_date(2026, 6, 15, 12));
+        r[i] = a_record(&w.ids, id_random(), at_date(2026, 6, 15, 12));
     }
     sqlite3 *raw = NULL;
-    assert_int_equal(sqlite3_open(s.path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_open(w.scratch.path, &raw), SQLITE_OK);
     assert_int_equal(sqlite3_exec(raw,
                                   "CREATE TRIGGER broken BEFORE INSERT ON period_totals BEGIN "
                                   "SELECT raise(ABORT, 'broken'); END",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     struct store_batch batch = {.closed = r, .closed_count = ARRAY_LEN(r)};
-    assert_int_not_equal(store_usage_write(db, &batch), OK);
-    assert_string_equal(store_db_error(db), "broken");
-    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 0);
-    assert_int_equal(query(&s, "SELECT count(*) FROM usage_daily"), 0);
+    assert_int_not_equal(store_usage_write(w.db, &batch), OK);
+    assert_string_equal(store_db_error(w.db), "broken");
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 0);
+    assert_int_equal(query(&w, "SELECT count(*) FROM usage_daily"), 0);
     assert_int_equal(sqlite3_exec(raw, "DROP TRIGGER broken", NULL, NULL, NULL), SQLITE_OK);
     (void)sqlite3_close(raw);
-    assert_int_equal(store_usage_write(db, &batch), OK);
-    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 300);
-    assert_int_equal(query(&s, "SELECT sum(requests) FROM usage_daily"), 300);
-    store_db_close(db);
-    scratch_free(&s);
+    assert_int_equal(store_usage_write(w.db, &batch), OK);
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 300);
+    assert_int_equal(query(&w, "SELECT sum(requests) FROM usage_daily"), 300);
+    end(&w);
 }
 
 static void run_sql(sqlite3 *raw, const char *sql)
@@ -572,35 +548,32 @@ static void write_version2(const struct scratch *s, const struct usage_record *r
 static void a_database_of_version_2_keeps_its_rows(void **state)
 {
     (void)state;
-    struct scratch s;
-    struct id_source ids;
-    struct arena arena;
-    scratch_new(&s, "t.db");
-    id_source_init(&ids);
+    struct world w;
+    scratch_new(&w.scratch, "t.db");
+    id_source_init(&w.ids);
     int64_t at = at_date(2026, 3, 1, 10);
-    struct usage_record r[] = {a_record(&ids, id_random(), at), a_record(&ids, id_random(), at)};
+    struct usage_record r[] = {a_record(&w.ids, id_random(), at),
+                               a_record(&w.ids, id_random(), at)};
     make_plain(&r[1]);
-    write_version2(&s, r);
-    struct store_db *db = open_db(&s);
-    assert_int_equal(store_db_opened_version(db), 2);
-    arena_init(&arena, NULL, 1 << 20);
+    write_version2(&w.scratch, r);
+    w.db = open_db(&w.scratch);
+    arena_init(&w.arena, NULL, 1 << 20);
+    assert_int_equal(store_db_opened_version(w.db), 2);
     for (size_t i = 0; i < ARRAY_LEN(r); i++) {
         struct usage_record back;
-        assert_int_equal(store_request_get(db, &arena, r[i].id, &back), OK);
+        assert_int_equal(store_request_get(w.db, &w.arena, r[i].id, &back), OK);
         assert_same(&back, &r[i]);
     }
-    arena_deinit(&arena);
-    assert_int_equal(query(&s, "SELECT count(*) FROM requests"), 2);
-    assert_int_equal(query(&s, "SELECT count(*) FROM requests_kinds"), 2);
-    assert_int_equal(query(&s, "SELECT count(*) FROM sqlite_master WHERE name LIKE "
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests"), 2);
+    assert_int_equal(query(&w, "SELECT count(*) FROM requests_kinds"), 2);
+    assert_int_equal(query(&w, "SELECT count(*) FROM sqlite_master WHERE name LIKE "
                                "'requests_%ed' OR name LIKE '%fresh%'"),
                      0);
     /* What version 6 sums a day is filled in from the rows. */
-    assert_int_equal(query(&s, "SELECT cache_read_tokens * 100 + cache_write_5m_tokens * 10 + "
+    assert_int_equal(query(&w, "SELECT cache_read_tokens * 100 + cache_write_5m_tokens * 10 + "
                                "cache_write_1h_tokens FROM usage_daily"),
                      123);
-    store_db_close(db);
-    scratch_free(&s);
+    end(&w);
 }
 
 /* The plan names an index for the tenant, for provider and status, and a range of row numbers. */
@@ -620,21 +593,19 @@ static void queries_of_requests_do_not_scan_all(void **state)
          "SEARCH k USING INDEX idx_provider_status_kind (provider=? AND status=?)|"},
         {"seq BETWEEN 5 AND 7", "SEARCH d USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)|"},
     };
-    struct scratch s;
-    scratch_new(&s, "t.db");
-    struct store_db *db = open_db(&s);
+    struct world w;
+    begin(&w);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char sql[256];
         char plan[1024];
         (void)snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN SELECT * FROM requests WHERE %s",
                        cases[i].where);
-        query_plan(&s, sql, plan, sizeof(plan));
+        query_plan(&w.scratch, sql, plan, sizeof(plan));
         if (strstr(plan, "SCAN") || !strstr(plan, cases[i].plan)) {
             fail_msg("%s: %s", cases[i].where, plan);
         }
     }
-    store_db_close(db);
-    scratch_free(&s);
+    end(&w);
 }
 
 int main(void)

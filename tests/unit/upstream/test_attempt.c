@@ -1,10 +1,8 @@
 /* Tests of upstream/attempt.c and pool.c against a scripted server, in the clear. */
-#include "client.h"
+#include "fixture.h"
 
 #include <netinet/in.h>
 #include <unistd.h>
-
-static const char answer_ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /* Calls of the heap by the thread under test, counted by the linker's --wrap. */
 static _Thread_local bool is_counting;
@@ -26,42 +24,11 @@ void *__wrap_calloc(size_t n, size_t size)
     return __real_calloc(n, size);
 }
 
-struct fixture {
-    struct client client;
-    struct server server;
-    struct upstream_dest dest;
-    struct call call, other;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    client_open(&f->client);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    client_close(&f->client);
-    server_stop(&f->server);
-    call_deinit(&f->call);
-    call_deinit(&f->other);
-    free(f);
-    return 0;
-}
-
 /* text: the answer, when the script wants one. */
 static void begin(struct fixture *f, serve_fn serve, const char *text)
 {
     server_start(&f->server, serve, text);
     f->dest = client_dest(&f->client, "http", "127.0.0.1", &f->server);
-}
-
-static void run(struct fixture *f, struct call *call)
-{
-    call_run(call, &f->client, &f->dest, "hello");
 }
 
 /* ---- scripts ---- */
@@ -105,7 +72,7 @@ static void the_parts_arrive_in_order_and_the_answer_comes_back(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_echo, NULL);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
     assert_int_equal(f->call.heads, 1);
     assert_int_equal(f->call.status, 200);
@@ -122,7 +89,7 @@ static void a_kept_connection_serves_the_next_call_without_the_heap(void **state
     struct fixture *f = *state;
     begin(f, serve_text, answer_ok);
     is_counting = true;
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_true(heap_calls > 0); /* the count works: a first call needs a pool and a connection */
     is_counting = false;
     assert_int_equal(upstream_idle_count(f->client.u), 1);
@@ -152,7 +119,7 @@ static void two_calls_at_once_use_two_connections_and_the_newest_is_reused(void 
     call_wait(&f->other);
     assert_int_equal(server_accepted(&f->server), 2);
     assert_int_equal(upstream_idle_count(f->client.u), 2);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_true(f->call.was_reused);
     assert_int_equal(server_accepted(&f->server), 2);
 }
@@ -195,7 +162,7 @@ static void a_body_that_ends_with_the_connection_is_whole_and_not_kept(void **st
 {
     struct fixture *f = *state;
     begin(f, serve_text_and_close, "HTTP/1.1 200 OK\r\n\r\nuntil the end");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
     assert_int_equal(f->call.body_bytes, 13);
     assert_int_equal(upstream_idle_count(f->client.u), 0);
@@ -206,7 +173,7 @@ static void both_address_families_are_tried(void **state)
     struct fixture *f = *state;
     begin(f, serve_text, answer_ok);
     f->dest = client_dest(&f->client, "http", "localhost", &f->server); /* listens on IPv4 only */
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
 }
 
@@ -217,7 +184,7 @@ static void a_connection_with_leftover_bytes_is_closed(void **state)
     struct fixture *f = *state;
     begin(f, serve_text_and_hold,
           "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
     assert_int_equal(upstream_idle_count(f->client.u), 0);
     server_wait_closed(&f->server, 1);
@@ -236,7 +203,7 @@ static void an_idle_connection_that_gets_bytes_is_closed(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_late_bytes, NULL);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(upstream_idle_count(f->client.u), 1);
     server_mark(&f->server);
     while (upstream_idle_count(f->client.u)) {
@@ -292,6 +259,12 @@ static void idle_connections_are_bounded_and_time_out(void **state)
     server_wait_closed(&f->server, 2);
 }
 
+static void serve_text_when_marked(struct peer *p)
+{
+    server_wait_marks(p->server, 1);
+    serve_text(p);
+}
+
 static void connections_are_bounded(void **state)
 {
     struct fixture *f = *state;
@@ -299,7 +272,7 @@ static void connections_are_bounded(void **state)
         .keep_per_dest = 4, .keep_ns = NS_PER_MIN, .connections_max = 1};
     struct attempt *none = NULL;
     upstream_set_conf(f->client.u, &conf);
-    begin(f, serve_text, answer_ok);
+    begin(f, serve_text_when_marked, answer_ok);
     call_init(&f->call, &f->client, &f->dest, "a");
     call_start(&f->call);
     call_init(&f->other, &f->client, &f->dest, "b");
@@ -309,10 +282,11 @@ static void connections_are_bounded(void **state)
     static const struct attempt_handler unused;
     assert_int_equal(attempt_start(f->client.u, &f->other.request, &unused, NULL, &none), E_BUSY);
     assert_null(none);
+    server_mark(&f->server);
     call_wait(&f->call);
     /* An idle connection elsewhere makes room. */
     f->dest.pool_key = SLICE("another destination");
-    run(f, &f->other);
+    fixture_run(f, &f->other);
     assert_int_equal(f->other.e, OK);
     assert_false(f->other.was_reused);
     assert_int_equal(server_accepted(&f->server), 2);
@@ -335,11 +309,11 @@ static void a_stale_connection_is_replaced_unseen(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_first_then_close, answer_ok);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(upstream_idle_count(f->client.u), 1);
     server_mark(&f->server);
     server_wait_closed(&f->server, 1);
-    run(f, &f->other);
+    fixture_run(f, &f->other);
     assert_int_equal(f->other.e, OK);
     assert_int_equal(f->other.heads, 1);
     assert_false(f->other.was_reused);
@@ -362,9 +336,9 @@ static void a_kept_connection_reset_after_the_request_is_replaced_unseen(void **
 {
     struct fixture *f = *state;
     begin(f, serve_one_answer_a_connection, NULL);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(upstream_idle_count(f->client.u), 1);
-    run(f, &f->other);
+    fixture_run(f, &f->other);
     assert_int_equal(f->other.e, OK);
     assert_false(f->other.was_reused);
     assert_int_equal(server_accepted(&f->server), 2);
@@ -383,8 +357,8 @@ static void the_unseen_retry_happens_once(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_answer_then_nothing, NULL);
-    run(f, &f->call);
-    run(f, &f->other);
+    fixture_run(f, &f->call);
+    fixture_run(f, &f->other);
     assert_int_equal(f->other.e, E_EOF);
     assert_string_equal(f->other.action, "reading the head");
     assert_int_equal(server_accepted(&f->server), 2);
@@ -402,8 +376,8 @@ static void an_answer_that_has_begun_is_not_retried(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_half_answer_on_reuse, NULL);
-    run(f, &f->call);
-    run(f, &f->other);
+    fixture_run(f, &f->call);
+    fixture_run(f, &f->other);
     assert_int_equal(f->other.e, E_EOF);
     assert_true(f->other.was_reused);
     assert_int_equal(server_accepted(&f->server), 1);
@@ -415,7 +389,7 @@ static void a_cut_body_is_an_end_too_early(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_text_and_close, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabcde");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_EOF);
     assert_string_equal(f->call.action, "reading the body");
     assert_int_equal(f->call.heads, 1);
@@ -427,7 +401,7 @@ static void a_cut_chunked_body_is_an_end_too_early(void **state)
     struct fixture *f = *state;
     begin(f, serve_text_and_close,
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_EOF);
     assert_int_equal(f->call.body_bytes, 5);
 }
@@ -442,7 +416,7 @@ static void a_reset_before_the_answer_is_an_error_with_its_reason(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_and_reset, NULL);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_IO);
     assert_string_equal(f->call.action, "reading the head");
     assert_string_equal(f->call.detail, "Connection reset by peer");
@@ -463,7 +437,7 @@ static void garbage_is_refused(void **state)
     begin(f, serve_text_and_hold, NULL);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         server_set_text(&f->server, cases[i]);
-        run(f, &f->call);
+        fixture_run(f, &f->call);
         if (f->call.e != E_SYNTAX) {
             fail_msg("%s gave %s", cases[i], err_name(f->call.e));
         }
@@ -478,7 +452,7 @@ static void interim_answers_are_bounded(void **state)
           "HTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\n"
           "HTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\nHTTP/1.1 102 P\r\n\r\n"
           "HTTP/1.1 102 P\r\n\r\n");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_SYNTAX);
     assert_int_equal(f->call.heads, 0);
 }
@@ -487,7 +461,7 @@ static void too_large_an_answer_is_refused(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_text_and_hold, "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nok");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_LIMIT);
 }
 
@@ -502,7 +476,7 @@ static void nobody_listening_is_a_connect_error(void **state)
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     f->dest.port = ntohs(address.sin_port);
     f->dest.pool_key = SLICE("nobody");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_CONNECT);
     assert_string_equal(f->call.action, "connecting");
     assert_string_equal(f->call.detail, "Connection refused");
@@ -515,12 +489,12 @@ static void an_unknown_host_is_a_dns_error(void **state)
     begin(f, serve_text, answer_ok);
     f->dest.host = SLICE("no such name");
     f->dest.pool_key = SLICE("none");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_DNS);
     assert_string_equal(f->call.action, "resolving");
     assert_string_equal(f->call.detail, "no such name");
     f->dest.host = SLICE_NONE; /* refused inside the start, told outside */
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_DNS);
 }
 
@@ -729,7 +703,6 @@ static void freeing_the_upstream_cancels_what_runs(void **state)
 
 int main(void)
 {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(the_parts_arrive_in_order_and_the_answer_comes_back),
         CASE(a_kept_connection_serves_the_next_call_without_the_heap),

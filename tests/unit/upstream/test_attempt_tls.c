@@ -1,44 +1,11 @@
 /* Tests of attempts over TLS and through a proxy's tunnel; so of io/tls.c. */
-#include "client.h"
-
-static const char answer_ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-struct fixture {
-    struct client client;
-    struct server server;
-    struct upstream_dest dest;
-    struct call call, other;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    client_open(&f->client);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    client_close(&f->client);
-    server_stop(&f->server);
-    call_deinit(&f->call);
-    call_deinit(&f->other);
-    free(f);
-    return 0;
-}
+#include "fixture.h"
 
 static void begin(struct fixture *f, serve_fn serve, const char *certified, const char *host)
 {
     server_start(&f->server, serve, NULL);
     server_use_tls(&f->server, certified);
     f->dest = client_dest(&f->client, "https", host, &f->server);
-}
-
-static void run(struct fixture *f, struct call *call)
-{
-    call_run(call, &f->client, &f->dest, "hello");
 }
 
 static void serve_tls(struct peer *p)
@@ -54,7 +21,7 @@ static void calls_share_a_kept_tls_connection(void **state)
     struct fixture *f = *state;
     begin(f, serve_tls, "localhost", "localhost");
     for (int i = 0; i < 3; i++) {
-        run(f, &f->call);
+        fixture_run(f, &f->call);
         assert_int_equal(f->call.e, OK);
         assert_int_equal(f->call.body_bytes, 2);
         assert_int_equal(f->call.was_reused, i > 0);
@@ -67,7 +34,7 @@ static void a_certificate_for_another_name_is_refused(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_tls, "other.example", "localhost");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_TLS);
     assert_string_equal(f->call.action, "TLS handshake");
     assert_string_equal(f->call.detail, "hostname mismatch");
@@ -78,7 +45,7 @@ static void an_address_is_verified_as_one(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_tls, "localhost", "127.0.0.1");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_TLS);
     assert_string_equal(f->call.detail, "IP address mismatch");
 }
@@ -88,7 +55,7 @@ static void an_unknown_authority_is_refused(void **state)
     struct fixture *f = *state;
     begin(f, serve_tls, "localhost", "localhost");
     f->dest.ca_file = SLICE_NONE; /* the system's */
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_TLS);
     assert_true(strstr(f->call.detail, "certificate") != NULL);
 }
@@ -98,7 +65,7 @@ static void a_missing_ca_file_is_told_by_on_end(void **state)
     struct fixture *f = *state;
     begin(f, serve_tls, "localhost", "localhost");
     f->dest.ca_file = SLICE("/nonexistent/ca.pem");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_TLS);
     assert_string_equal(f->call.action, "TLS handshake");
 }
@@ -118,11 +85,11 @@ static void resume_with(struct fixture *f, int version)
 {
     begin(f, serve_resumption, "localhost", "localhost");
     assert_int_equal(SSL_CTX_set_max_proto_version(f->server.tls, version), 1);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.body_bytes, 2);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.body_bytes, 3);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.body_bytes, 3);
     assert_int_equal(server_accepted(&f->server), 3);
 }
@@ -144,7 +111,7 @@ static void tls_1_1_is_refused(void **state)
     SSL_CTX_set_security_level(f->server.tls, 0);
     assert_int_equal(SSL_CTX_set_min_proto_version(f->server.tls, TLS1_VERSION), 1);
     assert_int_equal(SSL_CTX_set_max_proto_version(f->server.tls, TLS1_1_VERSION), 1);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_TLS);
 }
 
@@ -160,7 +127,7 @@ static void an_end_without_close_notify_is_no_end_of_a_body(void **state)
 {
     struct fixture *f = *state;
     begin(f, serve_cut, "localhost", "localhost");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_IO);
     assert_string_equal(f->call.action, "reading the body");
 }
@@ -303,9 +270,9 @@ static void calls_go_through_the_proxys_tunnel(void **state)
 {
     struct fixture *f = *state;
     begin_proxied(f, "u:p");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
     assert_true(f->call.was_reused);
     assert_int_equal(server_accepted(&f->server), 1);
@@ -315,7 +282,7 @@ static void a_refusing_proxy_is_a_connect_error(void **state)
 {
     struct fixture *f = *state;
     begin_proxied(f, "u:wrong");
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, E_CONNECT);
     assert_string_equal(f->call.action, "asking the proxy");
     assert_string_equal(f->call.detail, "the proxy answered 407");
@@ -334,7 +301,7 @@ static void workers_share_contexts(void **state)
     assert_ptr_equal(one, same);
     assert_ptr_not_equal(one, other);
     upstream_share_tls(f->client.u, clients);
-    run(f, &f->call);
+    fixture_run(f, &f->call);
     assert_int_equal(f->call.e, OK);
     upstream_free(f->client.u);
     f->client.u = NULL;
@@ -343,7 +310,6 @@ static void workers_share_contexts(void **state)
 
 int main(void)
 {
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(calls_share_a_kept_tls_connection),
         CASE(a_certificate_for_another_name_is_refused),
