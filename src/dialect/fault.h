@@ -60,9 +60,10 @@ enum blame {
     BLAME_LIMITED,
     BLAME_PROVIDER
 };
+enum { FAULT_MESSAGE_MAX_BYTES = 512 };
 struct upstream_fault {
     enum blame blame;
-    struct slice message; /* arena; short */
+    struct slice message; /* arena; shortened to FAULT_MESSAGE_MAX_BYTES */
     struct slice code, type;
     int64_t
         retry_after_ns; /* what the body says to wait (Gemini has no header for it); 0: nothing */

@@ -3,8 +3,6 @@
 #include "dialect/ollama.h"
 #include "dialect/write.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512 };
-
 /* A call is no reason of its own: who has made one ends with "stop". */
 enum chat_finish ollama_finish(struct slice reason)
 {

@@ -3,6 +3,7 @@
 #ifndef DIALECT_OPENAI_H
 #define DIALECT_OPENAI_H
 
+#include "dialect/read.h"
 #include "dialect/stream.h"
 #include "wire/json.h"
 #include "wire/spans.h"
@@ -42,19 +43,12 @@ struct openai_members {
     struct span at[M_COUNT];
 };
 
-static inline bool span_is_given(const struct span *s)
-{
-    return s->kind != SPAN_ABSENT && s->kind != SPAN_NULL;
-}
-
 /* Finds the members of body; fills out_fault (kind, message, param, code, input position). */
 MUST_USE enum err openai_find_members(struct arena *a, struct slice body,
                                       struct openai_members *out, struct fault *out_fault);
 /* A refusal of the body that names param; code may be empty. */
 void openai_refuse(struct arena *a, struct fault *out, const char *param, const char *code,
                    const char *format, ...) PRINTF(5, 6);
-/* Unescaped into the arena when it must be; ptr NULL on no memory. */
-struct slice openai_unescaped(struct arena *a, const struct span *s);
 
 /* Upper bound of the prompt's tokens from the bytes of the body; -1: bytes do not bound it. Also
  * tells whether something in it must not be cached. */

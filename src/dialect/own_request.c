@@ -39,7 +39,7 @@ static void complain_of(struct reader *r, const char *member, const char *type, 
 /* The inside of a string, or the number as spelled. */
 static struct slice loose_text(struct reader *r, const struct span *s)
 {
-    return s->kind == SPAN_STRING ? slice_trim(openai_unescaped(r->arena, s)) : s->value;
+    return s->kind == SPAN_STRING ? slice_trim(read_text(r->arena, s)) : s->value;
 }
 
 static bool is_json_number(struct slice text)
@@ -60,7 +60,7 @@ static bool read_model(struct reader *r, struct slice body, struct chat_ask *out
         complain_of(r, "model", "string_too_short", "String should have at least 1 character",
                     s->value);
     } else {
-        out->model = openai_unescaped(r->arena, s);
+        out->model = read_text(r->arena, s);
         return out->model.ptr != NULL;
     }
     return true;

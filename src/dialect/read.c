@@ -83,3 +83,21 @@ bool read_says(struct slice text, const char *const *words, size_t count)
     }
     return false;
 }
+
+enum blame read_blame(int status)
+{
+    switch (status) {
+    case 401:
+    case 403: return BLAME_US_KEY;
+    case 402: return BLAME_US_QUOTA;
+    case 404:
+    case 405: return BLAME_US_DEPLOYMENT;
+    case 429: return BLAME_LIMITED;
+    case 407: /* nothing that the request could be blamed for */
+    case 408:
+    case 409:
+    case 424:
+    case 425: return BLAME_PROVIDER;
+    default: return status >= 400 && status < 500 ? BLAME_CLIENT : BLAME_PROVIDER;
+    }
+}

@@ -3,6 +3,7 @@
 #define DIALECT_READ_H
 
 #include "core/arena.h"
+#include "dialect/fault.h"
 #include "wire/spans.h"
 
 static inline bool read_is_given(const struct span *s)
@@ -28,5 +29,7 @@ bool read_is_zero(const struct span *s);
 struct slice read_shortened(struct slice s, size_t bytes);
 /* Whether text holds one of the words, whatever the case. */
 bool read_says(struct slice text, const char *const *words, size_t count);
+/* Who is to blame for an error answer that says no more than its status. */
+enum blame read_blame(int status);
 
 #endif
