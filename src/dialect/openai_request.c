@@ -165,12 +165,8 @@ static int64_t parts_bound(struct slice parts)
     if (span_skim(&c, parts)) {
         return -1;
     }
-    while (span_next(&c, &part) == SPAN_ITEM) {
-        int64_t more = part.kind == SPAN_OBJECT ? part_bound(part.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &part) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, part.kind == SPAN_OBJECT ? part_bound(part.value) : 0);
     }
     return sum;
 }
@@ -185,7 +181,7 @@ static int64_t message_bound(struct slice message)
     if (span_skim(&c, message)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
         if (m.kind == SPAN_OBJECT && slice_eq_nocase(m.key, SLICE("\"audio\""))) {
             return -1; /* an earlier answer by its id */
         }
@@ -194,11 +190,7 @@ static int64_t message_bound(struct slice message)
             slice_eq(m.key, SLICE("\"reasoning_details\""))) {
             continue;
         }
-        int64_t more = parts_bound(m.value);
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+        sum = read_bound_sum(sum, parts_bound(m.value));
     }
     return sum;
 }
@@ -212,12 +204,8 @@ static int64_t messages_bound(const struct span *messages)
     if (messages->kind != SPAN_ARRAY || messages->depth == 2 || span_skim(&c, messages->value)) {
         return 0;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_OBJECT ? message_bound(m.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_OBJECT ? message_bound(m.value) : 0);
     }
     return sum;
 }

@@ -43,6 +43,16 @@ int64_t read_tokens(const struct span *s)
     return is_count ? i64_min(value, TOKENS_TOLD_MAX) : 0;
 }
 
+bool read_is_one_of(const struct span *s, const struct slice *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (span_string_is(s, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool read_is_zero(const struct span *s)
 {
     if (s->kind != SPAN_NUMBER) {

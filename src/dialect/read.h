@@ -3,12 +3,19 @@
 #define DIALECT_READ_H
 
 #include "core/arena.h"
+#include "core/check.h"
 #include "dialect/fault.h"
 #include "wire/spans.h"
 
 static inline bool read_is_given(const struct span *s)
 {
     return s->kind != SPAN_ABSENT && s->kind != SPAN_NULL;
+}
+
+/* Sum of two bounds of tokens; -1 as soon as one of them is none. */
+static inline int64_t read_bound_sum(int64_t a, int64_t b)
+{
+    return a < 0 || b < 0 ? -1 : i64_add_sat(a, b);
 }
 
 /* The key without its quotes; empty when it has escapes. */
@@ -23,6 +30,7 @@ struct slice read_text(struct arena *a, const struct span *s);
 struct slice read_error_message(struct arena *a, struct slice error);
 /* A count of tokens: 0 when it is none; no more than sums of them can hold. */
 int64_t read_tokens(const struct span *s);
+bool read_is_one_of(const struct span *s, const struct slice *names, size_t count);
 /* Whether a number is zero, however spelled. */
 bool read_is_zero(const struct span *s);
 /* Cut between characters. */
