@@ -1,5 +1,5 @@
 /* Lists of what could not be carried. */
-#include "dialect/stream.h"
+#include "dialect/write.h"
 #include "wire/spans.h"
 
 #include <assert.h>

@@ -9,6 +9,7 @@
 
 #include "dialect/read.h"
 #include "dialect/stream.h"
+#include "dialect/write.h"
 #include "wire/json.h"
 
 #define GEMINI_NAME SLICE("gemini")
@@ -70,19 +71,10 @@ struct slice gemini_schema_in(struct arena *a, yyjson_val *schema, struct text *
 struct slice gemini_schema_out(struct arena *a, struct slice schema, struct text *dropped);
 
 /* gemini_encode.c, gemini_params.c */
-struct gemini_writer {
-    struct text t;
-    struct text dropped;
-    const struct chat_request *r;
-    const struct encode_options *o;
-    struct arena *arena;
-    size_t looks; /* for the names of results, bounded */
-};
 enum err gemini_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
-void gemini_drop(struct gemini_writer *w, const char *name);
 /* "systemInstruction" and "contents". */
-void gemini_add_contents(struct gemini_writer *w);
+void gemini_add_contents(struct writer *w);
 
 /* gemini_answer.c */
 enum err gemini_decode_response(struct arena *a, struct slice body, struct chat_response *out);

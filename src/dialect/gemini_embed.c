@@ -132,11 +132,9 @@ static enum err encode_request(struct arena *a, const struct embed_request *r,
         TEXT_ADD(&t, "}");
     }
     TEXT_ADD(&t, "]}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
+    enum err e = write_end(&t, &dropped, out);
     out->path = gemini_path(a, CHAT_OP_EMBEDDING, o->model, false, false);
-    return t.is_full || dropped.is_full || !name.ptr || !out->path.len ? E_NOMEM : OK;
+    return e || (name.ptr && out->path.len) ? e : E_NOMEM;
 }
 
 static enum err take_vector(struct gemini_decoder *d, yyjson_val *v, struct embed_response *out)

@@ -155,10 +155,7 @@ static enum err encode_embedding(struct arena *a, const struct embed_request *r,
     write_raw_if(&t, "dimensions", r->dimensions.text);
     drop_name(&dropped, r->user.len ? SLICE("user") : SLICE_NONE);
     TEXT_ADD(&t, "}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
-    return t.is_full || dropped.is_full ? E_NOMEM : OK;
+    return write_end(&t, &dropped, out);
 }
 
 static enum err decode_embedding(struct arena *a, struct slice body, struct embed_response *out)

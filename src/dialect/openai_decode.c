@@ -1,5 +1,6 @@
 #include "core/check.h"
 #include "dialect/openai.h"
+#include "dialect/write.h"
 
 /* One decode at work: the arena, where names of what is lost go, and what went wrong. */
 struct decoder {

@@ -184,10 +184,7 @@ static enum err encode_request(struct arena *a, const struct embed_request *r,
     write_string(&t, "encoding_format", SLICE("float"));
     write_string_if(&t, "user", r->user);
     TEXT_ADD(&t, "}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
-    return t.is_full || dropped.is_full ? E_NOMEM : OK;
+    return write_end(&t, &dropped, out);
 }
 
 static enum err take_vector(struct arena *a, yyjson_val *v, size_t place,

@@ -632,8 +632,5 @@ enum err responses_encode_request(struct arena *a, const struct chat_request *r,
         add_answering(&e);
     }
     TEXT_ADD(&e.t, "}");
-    out->parts[out->count++] = text_slice(&e.t);
-    out->bytes = e.t.len;
-    out->dropped = text_slice(&e.dropped);
-    return e.t.is_full || e.dropped.is_full ? E_NOMEM : OK;
+    return write_end(&e.t, &e.dropped, out);
 }

@@ -97,9 +97,4 @@ struct gather {
 void gather_add(struct gather *g, const struct chat_chunk *chunk);
 const struct chat_response *gather_answer(struct gather *g); /* NULL: failed */
 
-/* drop.c: appends a name to a comma-separated list, once. */
-void drop_name(struct text *list, struct slice name);
-/* The names of the members of the JSON object extras, which may be empty. */
-void drop_extras(struct text *list, struct slice extras);
-
 #endif
