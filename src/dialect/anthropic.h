@@ -53,20 +53,8 @@ enum err anthropic_forward(struct arena *a, const struct chat_ask *ask,
 /* anthropic_decode.c */
 enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
 /* anthropic_blocks.c */
-struct anthropic_decoder {
-    struct arena *arena;
-    struct fault *fault;
-    struct text dropped;
-    enum err failed;
-    struct slice place; /* "messages.0.content.1", for faults */
-};
-enum err anthropic_refuse_at(struct anthropic_decoder *d, const char *member, const char *what);
-/* The member as JSON text; empty: absent or null. */
-struct slice anthropic_member_text(struct anthropic_decoder *d, yyjson_val *obj, const char *name);
-/* The members of obj that are not among the names, as a JSON object; empty: there are none. */
-struct slice anthropic_extras(struct anthropic_decoder *d, yyjson_val *obj,
-                              const char *const *names, size_t count);
-enum err anthropic_take_block(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out);
+enum err anthropic_refuse_at(struct decoder *d, const char *member, const char *what);
+enum err anthropic_take_block(struct decoder *d, yyjson_val *v, struct chat_part *out);
 enum err anthropic_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
 /* anthropic_encode.c, anthropic_params.c */

@@ -296,7 +296,7 @@ enum err anthropic_scan(struct arena *a, enum chat_operation op, struct slice bo
 {
     struct anthropic_members *m = ARENA_NEW(a, struct anthropic_members);
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }

@@ -51,6 +51,9 @@ struct fault {
     struct slice request_id; /* for dialects that repeat it in the body; empty: none */
 };
 
+/* What is said until another fault is found. */
+#define FAULT_NO_MEMORY ((struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")})
+
 /* The provider's error answer, classified. */
 enum blame {
     BLAME_CLIENT,

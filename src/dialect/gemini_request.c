@@ -392,7 +392,7 @@ enum err gemini_scan(struct arena *a, enum chat_operation op, struct slice body,
                              .choices = 1,
                              .output_max_tokens = -1};
     out->wants_usage = out->is_stream; /* every stream of this dialect tells it */
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }

@@ -51,7 +51,7 @@ static enum err decode_request(struct arena *a, struct chat_ask *ask, struct fau
 {
     struct embed_request *r = ARENA_NEW(a, struct embed_request);
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     enum err e = r ? json_parse(a, ask->body, &root, NULL) : E_NOMEM;
     e = e ? e : take_inputs(a, json_get(root, "input"), r);
     if (e) {

@@ -232,7 +232,7 @@ enum err own_scan(struct arena *a, enum chat_operation op, struct slice body, st
 {
     struct reader r = {.arena = a, .m = ARENA_NEW(a, struct own_members)};
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!r.m) {
         return E_NOMEM;
     }
@@ -267,7 +267,7 @@ enum err own_decode_request(struct arena *a, struct chat_ask *ask, struct fault 
     struct chat_request *r = ARENA_NEW(a, struct chat_request);
     yyjson_val *root;
     assert(m);
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!r) {
         return E_NOMEM;
     }

@@ -7,6 +7,57 @@
 /* More than any model ever sees; so that sums of what a provider tells cannot overflow. */
 #define TOKENS_TOLD_MAX (INT64_C(1) << 40)
 
+struct chat_request *read_begin(struct arena *a, const struct chat_ask *ask,
+                                struct fault *out_fault)
+{
+    struct chat_request *r = ARENA_NEW(a, struct chat_request);
+    *out_fault = FAULT_NO_MEMORY;
+    if (r) {
+        r->model = ask->model;
+        r->is_stream = ask->is_stream;
+        r->wants_usage = ask->wants_usage;
+        r->user = ask->user;
+    }
+    return r;
+}
+
+enum err read_end(const struct decoder *d, struct chat_ask *ask, struct chat_request *r)
+{
+    r->dropped = text_slice(&d->dropped);
+    ask->neutral = r;
+    return d->failed ? d->failed : d->dropped.is_full ? E_NOMEM : OK;
+}
+
+enum err read_no_memory(struct decoder *d)
+{
+    d->failed = E_NOMEM;
+    return E_NOMEM;
+}
+
+struct slice read_place(const struct decoder *d, const char *member)
+{
+    return arena_printf(d->arena, "%.*s%s%s", SLICE_ARG(d->place),
+                        *member && d->place.len ? "." : "", member);
+}
+
+struct slice read_json(struct decoder *d, yyjson_val *v)
+{
+    struct slice text = json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
+    if (!json_is_none(v) && !text.ptr) {
+        d->failed = E_NOMEM;
+    }
+    return text;
+}
+
+struct slice read_extras(struct decoder *d, yyjson_val *obj, const char *const *names, size_t count)
+{
+    struct slice extras;
+    if (!json_other_members(d->arena, obj, names, count, &extras)) {
+        d->failed = E_NOMEM;
+    }
+    return extras;
+}
+
 struct slice read_text(struct arena *a, const struct span *s)
 {
     assert(s->kind == SPAN_STRING);

@@ -1,11 +1,39 @@
-/* dialect/read.h -- private to src/dialect: what dialects read from spans alike. */
+/* dialect/read.h -- private to src/dialect: what dialects read alike, from spans and, where a
+ * request or an answer becomes neutral, from trees. */
 #ifndef DIALECT_READ_H
 #define DIALECT_READ_H
 
 #include "core/arena.h"
 #include "core/check.h"
+#include "core/text.h"
+#include "dialect/ask.h"
 #include "dialect/fault.h"
+#include "wire/json.h"
 #include "wire/spans.h"
+
+/* A request or an answer on its way into the neutral form. */
+struct decoder {
+    struct arena *arena;
+    struct fault *fault; /* NULL: an answer */
+    struct text dropped; /* names of what has no neutral form, drop_name() */
+    enum err failed;
+    struct slice place;   /* "messages.0.content.1", for faults */
+    size_t message, part; /* OpenAI's chat: the same as numbers */
+};
+/* A neutral request that holds what scan() found, out_fault saying that memory ended until another
+ * fault is found; NULL: it did. */
+struct chat_request *read_begin(struct arena *a, const struct chat_ask *ask,
+                                struct fault *out_fault);
+/* The request is whole: ask->neutral. */
+enum err read_end(const struct decoder *d, struct chat_ask *ask, struct chat_request *r);
+enum err read_no_memory(struct decoder *d);
+/* "messages.0.content.1.text"; member may be empty. */
+struct slice read_place(const struct decoder *d, const char *member);
+/* The value as JSON text; empty: absent or null. */
+struct slice read_json(struct decoder *d, yyjson_val *v);
+/* The members of obj that are not among the names, as a JSON object; empty: there are none. */
+struct slice read_extras(struct decoder *d, yyjson_val *obj, const char *const *names,
+                         size_t count);
 
 static inline bool read_is_given(const struct span *s)
 {
