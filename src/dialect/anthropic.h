@@ -67,8 +67,6 @@ void anthropic_add_extras(struct writer *w, struct slice extras, struct slice pr
 void anthropic_add_messages(struct writer *w);
 /* An id as the API takes it: the same for a call and its result. */
 void anthropic_add_id(struct text *t, struct slice id);
-/* Arguments of a call as the object that the API takes. */
-void anthropic_add_input(struct text *t, struct slice arguments, bool is_custom);
 /* The id of the call, made of its place where its server gave none. */
 struct slice anthropic_id_of_call(struct writer *w, size_t message, size_t part);
 /* The id of the call that the result answers; without an id, that of the first call of its name

@@ -49,11 +49,10 @@ static enum err take_source(struct decoder *d, yyjson_val *source, struct chat_p
 static enum err take_nested(struct decoder *d, yyjson_val *content, struct chat_part *out)
 {
     struct slice place = d->place;
-    size_t room = yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
     if (json_is_none(content)) {
         return OK;
     }
-    out->parts = arena_array(d->arena, room + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*out->parts));
     if (!out->parts) {
         return read_no_memory(d);
     }

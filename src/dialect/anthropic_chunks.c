@@ -239,7 +239,7 @@ static bool may_open(const struct out_block *b)
 static void add_custom(struct out *o, const struct out_block *b)
 {
     struct text input = text_growing(o->e->scratch);
-    anthropic_add_input(&input, text_slice(&b->held), true);
+    write_arguments(&input, text_slice(&b->held), true);
     add_delta(o, b->kind, text_slice(&input));
     o->t.is_full = o->t.is_full || input.is_full;
 }

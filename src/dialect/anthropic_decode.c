@@ -1,11 +1,6 @@
 /* A Messages request as a neutral one. */
 #include "dialect/anthropic.h"
 
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
-}
-
 static bool is_result(yyjson_val *block)
 {
     return slice_eq(json_get_string(block, "type"), SLICE("tool_result"));
@@ -35,7 +30,7 @@ static enum err take_blocks(struct decoder *d, yyjson_val *content, bool takes_r
     struct slice place = d->place;
     size_t i, max;
     yyjson_val *v;
-    out->parts = arena_array(d->arena, size_of_content(content) + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*out->parts));
     if (!out->parts) {
         return read_no_memory(d);
     }
@@ -157,11 +152,12 @@ static enum err take_messages(struct decoder *d, yyjson_val *root, struct chat_r
     return OK;
 }
 
-static enum err take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
+static enum err take_tool(struct decoder *d, yyjson_val *v, size_t index, struct chat_tool *out)
 {
     static const char *const names[] = {"type",         "name",   "description",
                                         "input_schema", "strict", "cache_control"};
     struct slice type = json_get_string(v, "type");
+    d->place = arena_printf(d->arena, "tools.%zu", index);
     if (!yyjson_is_obj(v)) {
         return anthropic_refuse_at(d, "", "Input should be a valid object");
     }
@@ -181,28 +177,6 @@ static enum err take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *ou
     return out->name.len ? d->failed : anthropic_refuse_at(d, "name", "Field required");
 }
 
-static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *tools = json_get(root, "tools");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(tools)) {
-        return OK;
-    }
-    out->tools = arena_array(d->arena, yyjson_arr_size(tools), sizeof(*out->tools));
-    if (!out->tools) {
-        return read_no_memory(d);
-    }
-    yyjson_arr_foreach(tools, i, max, v)
-    {
-        d->place = arena_printf(d->arena, "tools.%zu", i);
-        if (take_tool(d, v, &out->tools[out->tool_count++])) {
-            return d->failed;
-        }
-    }
-    return OK;
-}
-
 static void take_tool_choice(yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *choice = json_get(root, "tool_choice");
@@ -218,27 +192,6 @@ static void take_tool_choice(yyjson_val *root, struct chat_request *out)
                            : slice_eq(type, SLICE("none")) ? CHAT_CHOICE_NONE
                                                            : CHAT_CHOICE_DEFAULT;
     }
-}
-
-static enum err take_stops(struct decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *stops = json_get(root, "stop_sequences");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(stops)) {
-        return OK;
-    }
-    out->stops = arena_array(d->arena, yyjson_arr_size(stops), sizeof(*out->stops));
-    if (!out->stops) {
-        return read_no_memory(d);
-    }
-    yyjson_arr_foreach(stops, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            out->stops[out->stop_count++] = json_string(v);
-        }
-    }
-    return OK;
 }
 
 static void take_numbers(yyjson_val *root, struct chat_request *out)
@@ -338,7 +291,8 @@ enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct 
     take_thinking(&d, root, r);
     take_output(&d, root, r);
     take_rest(&d, root, r);
-    if (take_messages(&d, root, r) || take_tools(&d, root, r) || take_stops(&d, root, r)) {
+    if (take_messages(&d, root, r) || read_tools(&d, json_get(root, "tools"), take_tool, r) ||
+        read_stops(&d, json_get(root, "stop_sequences"), r)) {
         return d.failed;
     }
     return read_end(&d, ask, r);

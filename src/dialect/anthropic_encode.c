@@ -48,21 +48,6 @@ void anthropic_add_id(struct text *t, struct slice id)
     text_add_char(t, '"');
 }
 
-void anthropic_add_input(struct text *t, struct slice arguments, bool is_custom)
-{
-    struct span_fault unused;
-    struct slice text = slice_trim(arguments);
-    if (text.len == 0 && !is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text); /* as spelled: the order of members matters to prompt caches */
-    } else {               /* no object, which the API does not take: nothing of it is lost */
-        TEXT_ADD(t, "{");
-        write_string(t, is_custom ? "input" : "_raw", arguments);
-        TEXT_ADD(t, "}");
-    }
-}
-
 /* OpenAI's marker says the same in other words. */
 void anthropic_add_marker(struct writer *w, struct slice marker)
 {
@@ -365,7 +350,7 @@ static void add_call(struct writer *w, size_t message, size_t part)
     anthropic_add_id(&w->t, anthropic_id_of_call(w, message, part));
     write_string(&w->t, "name", p->name);
     text_add_json_key(&w->t, "input");
-    anthropic_add_input(&w->t, p->text, p->is_custom);
+    write_arguments(&w->t, p->text, p->is_custom);
     end_block(w, p);
 }
 

@@ -275,7 +275,7 @@ static void add_call(struct writer *w, size_t message, size_t part)
     anthropic_add_id(t, anthropic_id_of_call(w, message, part));
     write_string(t, "name", p->name);
     text_add_json_key(t, "input");
-    anthropic_add_input(t, p->text, p->is_custom);
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}}");
 }
 

@@ -306,8 +306,6 @@ void gemini_add_usage(struct text *t, const struct usage *u)
 
 static void add_call(struct text *t, const struct chat_part *p, size_t index)
 {
-    struct span_fault unused;
-    struct slice text = slice_trim(p->text);
     TEXT_ADD(t, "{\"functionCall\":{");
     if (p->id.len) {
         write_string(t, "id", p->id);
@@ -316,15 +314,7 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index)
     }
     write_string(t, "name", p->name);
     text_add_json_key(t, "args");
-    if (text.len == 0 && !p->is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!p->is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text);
-    } else {
-        TEXT_ADD(t, "{");
-        write_string(t, p->is_custom ? "input" : "_raw", p->text);
-        TEXT_ADD(t, "}");
-    }
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}");
     if (p->signature.len) {
         TEXT_ADD(t, ",\"thoughtSignature\":");

@@ -368,24 +368,6 @@ static enum err take_tool_config(struct turns *s, yyjson_val *root)
 /* --- how to answer -----------------------------------------------------------------------------
  */
 
-static enum err take_stops(struct turns *s, yyjson_val *config)
-{
-    yyjson_val *stops = gemini_get(config, "stopSequences");
-    size_t i, max;
-    yyjson_val *v;
-    s->r->stops = arena_array(s->d.arena, yyjson_arr_size(stops) + 1, sizeof(*s->r->stops));
-    if (!s->r->stops) {
-        return read_no_memory(&s->d);
-    }
-    yyjson_arr_foreach(stops, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            s->r->stops[s->r->stop_count++] = json_string(v);
-        }
-    }
-    return OK;
-}
-
 static void take_numbers(yyjson_val *config, struct chat_request *r)
 {
     const struct {
@@ -509,7 +491,7 @@ static enum err take_config(struct turns *s, yyjson_val *root)
     take_format(s, config);
     gemini_add_unknown(&s->d, &s->extras, config, "generationConfig.", names,
                        ARRAY_LEN(names) - !is_plain);
-    return take_stops(s, config);
+    return read_stops(&s->d, gemini_get(config, "stopSequences"), s->r);
 }
 
 static enum err take_rest(struct turns *s, yyjson_val *root)

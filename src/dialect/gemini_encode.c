@@ -169,23 +169,6 @@ static void add_thinking(struct writer *w, const struct chat_part *p)
     end_part(w, p);
 }
 
-/* The API takes an object only; nothing is lost of what is none. */
-static void add_args(struct text *t, const struct chat_part *p)
-{
-    struct span_fault unused;
-    struct slice text = slice_trim(p->text);
-    text_add_json_key(t, "args");
-    if (text.len == 0 && !p->is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!p->is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text);
-    } else {
-        TEXT_ADD(t, "{");
-        write_string(t, p->is_custom ? "input" : "_raw", p->text);
-        TEXT_ADD(t, "}");
-    }
-}
-
 static void add_call(struct writer *w, const struct chat_part *p, struct slice signature)
 {
     struct text *t = &w->t;
@@ -194,7 +177,8 @@ static void add_call(struct writer *w, const struct chat_part *p, struct slice s
     write_string_if(t, "id", p->id);
     text_add_json_key(t, "name");
     gemini_add_name(t, p->name);
-    add_args(t, p);
+    text_add_json_key(t, "args");
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}");
     write_string_if(t, "thoughtSignature", signature);
     end_part(w, p);

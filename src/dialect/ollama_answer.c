@@ -160,18 +160,11 @@ static enum err encode_embedding(struct arena *a, const struct embed_request *r,
 
 static enum err decode_embedding(struct arena *a, struct slice body, struct embed_response *out)
 {
-    yyjson_val *root, *v;
+    yyjson_val *list, *v;
     size_t i, max;
-    enum err e = json_parse(a, slice_trim(body), &root, NULL);
-    yyjson_val *list = e ? NULL : json_get(root, "embeddings");
-    if (e || !yyjson_arr_size(list)) {
-        return e ? e : E_SYNTAX;
-    }
-    *out = (struct embed_response){.model = json_get_string(root, "model"),
-                                   .vector_count = yyjson_arr_size(list)};
-    out->vectors = arena_array(a, out->vector_count, sizeof(*out->vectors));
-    if (!out->vectors) {
-        return E_NOMEM;
+    enum err e = read_vectors(a, body, "embeddings", out, &list);
+    if (e) {
+        return e;
     }
     yyjson_arr_foreach(list, i, max, v)
     {

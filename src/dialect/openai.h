@@ -82,6 +82,8 @@ enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct ch
                                 struct fault *out_fault);
 enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
+/* "none", "auto", "required"; the default for any other word. */
+enum chat_tool_choice openai_choice(struct slice word);
 /* What proves that Gemini made the call; empty: nothing does. */
 struct slice openai_call_proof(yyjson_val *call);
 /* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
@@ -97,6 +99,8 @@ struct slice openai_effort(const struct chat_request *r, const struct dialect_pr
 /* The member, when it is not empty. What is longer than the API takes is sent as its hash, which
  * still tells one from another. */
 void openai_add_short(struct text *t, const char *name, struct slice value, size_t most);
+/* The word for it; empty where it takes none, or more than a word. */
+struct slice openai_choice_name(enum chat_tool_choice choice);
 /* Another dialect's name of a service tier in OpenAI's words. */
 struct slice openai_tier(struct slice tier);
 /* {"type":"image_url",...} as the next element of a list. */

@@ -83,8 +83,8 @@ static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *pa
                           "a part is one of text, image_url, input_audio, file, refusal");
 }
 
-/* Content that is a string, a list of parts or nothing, into parts[0..]; room for size_of_content()
- * of them. */
+/* Content that is a string, a list of parts or nothing, into parts[0..]; room for
+ * read_content_size() of them. */
 static enum err take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
                              size_t *count)
 {
@@ -110,11 +110,6 @@ static enum err take_content(struct decoder *d, yyjson_val *content, struct chat
         }
     }
     return OK;
-}
-
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
 }
 
 struct slice openai_call_proof(yyjson_val *call)
@@ -240,7 +235,7 @@ static size_t size_of_assistant(yyjson_val *m)
 {
     return 1 + yyjson_arr_size(json_get(m, "reasoning_details")) +
            yyjson_arr_size(json_get(m, "thinking_blocks")) +
-           size_of_content(json_get(m, "content")) + 1 +
+           read_content_size(json_get(m, "content")) + 1 +
            yyjson_arr_size(json_get(m, "tool_calls")) + 1;
 }
 
@@ -282,7 +277,7 @@ static enum err take_result(struct decoder *d, yyjson_val *m, struct chat_messag
     *part = (struct chat_part){.kind = CHAT_TOOL_RESULT, .id = json_get_string(m, "tool_call_id")};
     part->name = json_get_string(m, "name");
     yyjson_val *content = json_get(m, "content");
-    part->parts = arena_array(d->arena, size_of_content(content) + 1, sizeof(*part->parts));
+    part->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*part->parts));
     if (!part->parts) {
         return read_no_memory(d);
     }
@@ -333,7 +328,7 @@ static enum err take_message(struct decoder *d, yyjson_val *m, struct chat_messa
         return take_result(d, m, out);
     }
     size_t room = out->role == CHAT_ASSISTANT ? size_of_assistant(m)
-                                              : size_of_content(json_get(m, "content"));
+                                              : read_content_size(json_get(m, "content"));
     out->parts = arena_array(d->arena, room + 1, sizeof(*out->parts));
     if (!out->parts) {
         return read_no_memory(d);
@@ -426,7 +421,7 @@ static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_requ
     return OK;
 }
 
-static enum chat_tool_choice choice_word(struct slice word)
+enum chat_tool_choice openai_choice(struct slice word)
 {
     return slice_eq(word, SLICE("none"))       ? CHAT_CHOICE_NONE
            : slice_eq(word, SLICE("auto"))     ? CHAT_CHOICE_AUTO
@@ -437,7 +432,7 @@ static enum chat_tool_choice choice_word(struct slice word)
 static enum err take_allowed(struct decoder *d, yyjson_val *allowed, struct chat_request *out)
 {
     yyjson_val *tools = json_get(allowed, "tools");
-    out->tool_choice = choice_word(json_get_string(allowed, "mode"));
+    out->tool_choice = openai_choice(json_get_string(allowed, "mode"));
     out->allowed_tools =
         arena_array(d->arena, yyjson_arr_size(tools) + 1, sizeof(*out->allowed_tools));
     if (!out->allowed_tools) {
@@ -463,7 +458,7 @@ static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct cha
         choice = json_get(root, "function_call");
     }
     if (yyjson_is_str(choice)) {
-        out->tool_choice = choice_word(json_string(choice));
+        out->tool_choice = openai_choice(json_string(choice));
         return OK;
     }
     if (!yyjson_is_obj(choice)) {
@@ -501,22 +496,14 @@ static void take_format(struct decoder *d, yyjson_val *root, struct chat_request
 static enum err take_stops(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *stop = json_get(root, "stop");
-    size_t room = yyjson_is_arr(stop) ? yyjson_arr_size(stop) : 1;
-    out->stops = arena_array(d->arena, room + 1, sizeof(*out->stops));
+    if (!yyjson_is_str(stop)) {
+        return read_stops(d, stop, out);
+    }
+    out->stops = ARENA_NEW(d->arena, struct slice);
     if (!out->stops) {
         return read_no_memory(d);
     }
-    if (yyjson_is_str(stop)) {
-        out->stops[out->stop_count++] = json_string(stop);
-    }
-    size_t i, max;
-    yyjson_val *v;
-    yyjson_arr_foreach(stop, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            out->stops[out->stop_count++] = json_string(v);
-        }
-    }
+    out->stops[out->stop_count++] = json_string(stop);
     return OK;
 }
 

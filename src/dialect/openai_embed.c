@@ -209,18 +209,11 @@ static enum err take_vector(struct arena *a, yyjson_val *v, size_t place,
 static enum err decode_response(struct arena *a, struct slice body, struct embed_response *out)
 {
     struct event_look look;
-    yyjson_val *root, *v;
+    yyjson_val *list, *v;
     size_t i, max;
-    enum err e = json_parse(a, slice_trim(body), &root, NULL);
-    yyjson_val *list = e ? NULL : json_get(root, "data");
-    if (e || !yyjson_arr_size(list)) {
-        return e ? e : E_SYNTAX;
-    }
-    *out = (struct embed_response){.model = json_get_string(root, "model"),
-                                   .vector_count = yyjson_arr_size(list)};
-    out->vectors = arena_array(a, out->vector_count, sizeof(*out->vectors));
-    if (!out->vectors) {
-        return E_NOMEM;
+    enum err e = read_vectors(a, body, "data", out, &list);
+    if (e) {
+        return e;
     }
     yyjson_arr_foreach(list, i, max, v)
     {

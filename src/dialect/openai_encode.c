@@ -457,19 +457,26 @@ static void add_tool(struct writer *w, const struct chat_tool *tool)
     TEXT_ADD(t, "}");
 }
 
+struct slice openai_choice_name(enum chat_tool_choice choice)
+{
+    switch (choice) {
+    case CHAT_CHOICE_NONE: return SLICE("none");
+    case CHAT_CHOICE_AUTO: return SLICE("auto");
+    case CHAT_CHOICE_REQUIRED: return SLICE("required");
+    case CHAT_CHOICE_DEFAULT:
+    case CHAT_CHOICE_NAMED: break;
+    }
+    return SLICE_NONE;
+}
+
 static void add_tool_choice(struct text *t, const struct chat_request *r)
 {
-    switch (r->tool_choice) {
-    case CHAT_CHOICE_DEFAULT: break;
-    case CHAT_CHOICE_NONE: write_string(t, "tool_choice", SLICE("none")); break;
-    case CHAT_CHOICE_AUTO: write_string(t, "tool_choice", SLICE("auto")); break;
-    case CHAT_CHOICE_REQUIRED: write_string(t, "tool_choice", SLICE("required")); break;
-    case CHAT_CHOICE_NAMED:
+    write_string_if(t, "tool_choice", openai_choice_name(r->tool_choice));
+    if (r->tool_choice == CHAT_CHOICE_NAMED) {
         text_add_json_key(t, "tool_choice");
         TEXT_ADD(t, "{\"type\":\"function\",\"function\":{");
         write_string(t, "name", r->tool_choice_name);
         TEXT_ADD(t, "}}");
-        break;
     }
 }
 

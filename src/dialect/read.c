@@ -58,6 +58,65 @@ struct slice read_extras(struct decoder *d, yyjson_val *obj, const char *const *
     return extras;
 }
 
+enum err read_tools(struct decoder *d, yyjson_val *list,
+                    enum err (*take)(struct decoder *d, yyjson_val *v, size_t index,
+                                     struct chat_tool *out),
+                    struct chat_request *out)
+{
+    size_t i, max;
+    yyjson_val *v;
+    if (!yyjson_arr_size(list)) {
+        return OK;
+    }
+    out->tools = arena_array(d->arena, yyjson_arr_size(list), sizeof(*out->tools));
+    if (!out->tools) {
+        return read_no_memory(d);
+    }
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        if (take(d, v, i, &out->tools[out->tool_count++])) {
+            return d->failed;
+        }
+    }
+    return OK;
+}
+
+enum err read_stops(struct decoder *d, yyjson_val *list, struct chat_request *out)
+{
+    size_t i, max;
+    yyjson_val *v;
+    if (!yyjson_arr_size(list)) {
+        return OK;
+    }
+    out->stops = arena_array(d->arena, yyjson_arr_size(list), sizeof(*out->stops));
+    if (!out->stops) {
+        return read_no_memory(d);
+    }
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        if (yyjson_is_str(v)) {
+            out->stops[out->stop_count++] = json_string(v);
+        }
+    }
+    return OK;
+}
+
+enum err read_vectors(struct arena *a, struct slice body, const char *name,
+                      struct embed_response *out, yyjson_val **out_list)
+{
+    yyjson_val *root;
+    enum err e = json_parse(a, slice_trim(body), &root, NULL);
+    yyjson_val *list = e ? NULL : json_get(root, name);
+    if (e || !yyjson_arr_size(list)) {
+        return e ? e : E_SYNTAX;
+    }
+    *out = (struct embed_response){.model = json_get_string(root, "model"),
+                                   .vector_count = yyjson_arr_size(list)};
+    out->vectors = arena_array(a, out->vector_count, sizeof(*out->vectors));
+    *out_list = list;
+    return out->vectors ? OK : E_NOMEM;
+}
+
 struct slice read_text(struct arena *a, const struct span *s)
 {
     assert(s->kind == SPAN_STRING);

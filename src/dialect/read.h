@@ -31,6 +31,22 @@ enum err read_no_memory(struct decoder *d);
 struct slice read_place(const struct decoder *d, const char *member);
 /* The value as JSON text; empty: absent or null. */
 struct slice read_json(struct decoder *d, yyjson_val *v);
+/* Parts that content becomes: a text, or a list of them. */
+static inline size_t read_content_size(yyjson_val *content)
+{
+    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
+}
+/* out->tools, each as take() reads it. */
+enum err read_tools(struct decoder *d, yyjson_val *list,
+                    enum err (*take)(struct decoder *d, yyjson_val *v, size_t index,
+                                     struct chat_tool *out),
+                    struct chat_request *out);
+/* out->stops: the texts in a list. */
+enum err read_stops(struct decoder *d, yyjson_val *list, struct chat_request *out);
+/* The list of that name in an answer of vectors, and room for them in *out, with the model's name;
+ * E_SYNTAX: it has none. */
+enum err read_vectors(struct arena *a, struct slice body, const char *name,
+                      struct embed_response *out, yyjson_val **out_list);
 /* The members of obj that are not among the names, as a JSON object; empty: there are none. */
 struct slice read_extras(struct decoder *d, yyjson_val *obj, const char *const *names,
                          size_t count);

@@ -147,10 +147,11 @@ static void take_custom_tool(struct decoder *d, yyjson_val *v, struct chat_tool 
     out->extras = read_extras(d, v, names, ARRAY_LEN(names));
 }
 
-static enum err take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
+static enum err take_tool(struct decoder *d, yyjson_val *v, size_t index, struct chat_tool *out)
 {
     static const char *const names[] = {"type", "name", "description", "parameters", "strict"};
     struct slice type = json_get_string(v, "type");
+    d->place = arena_printf(d->arena, "tools[%zu]", index);
     if (!yyjson_is_obj(v)) {
         return responses_refuse(d, "", "expected an object");
     }
@@ -173,36 +174,6 @@ static enum err take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *ou
     return out->name.len ? d->failed : responses_refuse(d, "name", "a tool needs a name");
 }
 
-static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *tools = json_get(root, "tools");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(tools)) {
-        return OK;
-    }
-    out->tools = arena_array(d->arena, yyjson_arr_size(tools), sizeof(*out->tools));
-    if (!out->tools) {
-        return read_no_memory(d);
-    }
-    yyjson_arr_foreach(tools, i, max, v)
-    {
-        d->place = arena_printf(d->arena, "tools[%zu]", i);
-        if (take_tool(d, v, &out->tools[out->tool_count++])) {
-            return d->failed;
-        }
-    }
-    return OK;
-}
-
-static enum chat_tool_choice choice_word(struct slice word)
-{
-    return slice_eq(word, SLICE("none"))       ? CHAT_CHOICE_NONE
-           : slice_eq(word, SLICE("auto"))     ? CHAT_CHOICE_AUTO
-           : slice_eq(word, SLICE("required")) ? CHAT_CHOICE_REQUIRED
-                                               : CHAT_CHOICE_DEFAULT;
-}
-
 /* Tools of the API's own have no name but their type. */
 static struct slice name_of(yyjson_val *tool)
 {
@@ -217,7 +188,7 @@ static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct cha
     size_t i, max;
     yyjson_val *v;
     if (!yyjson_is_obj(choice)) {
-        out->tool_choice = choice_word(json_string(choice));
+        out->tool_choice = openai_choice(json_string(choice));
         return OK;
     }
     if (!slice_eq(json_get_string(choice, "type"), SLICE("allowed_tools"))) {
@@ -225,7 +196,7 @@ static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct cha
         out->tool_choice_name = name_of(choice);
         return OK;
     }
-    out->tool_choice = choice_word(json_get_string(choice, "mode"));
+    out->tool_choice = openai_choice(json_get_string(choice, "mode"));
     out->allowed_tools =
         arena_array(d->arena, yyjson_arr_size(tools) + 1, sizeof(*out->allowed_tools));
     if (!out->allowed_tools) {
@@ -419,8 +390,8 @@ enum err responses_decode_request(struct arena *a, struct chat_ask *ask, struct 
     take_reasoning(root, r);
     take_format(&d, root, r);
     take_rest(&d, root, r);
-    if (d.failed || take_input(&d, root, r) || take_tools(&d, root, r) ||
-        take_tool_choice(&d, root, r)) {
+    if (d.failed || take_input(&d, root, r) ||
+        read_tools(&d, json_get(root, "tools"), take_tool, r) || take_tool_choice(&d, root, r)) {
         return d.failed;
     }
     return read_end(&d, ask, r);

@@ -140,11 +140,6 @@ static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *ou
     return take_opaque(d, v, out);
 }
 
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
-}
-
 enum err responses_take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
                                 size_t *count)
 {
@@ -265,7 +260,7 @@ static enum err take_output(struct decoder *d, yyjson_val *item, struct chat_par
                               .name = json_get_string(item, "name")};
     take_extras(d, item, out, names, ARRAY_LEN(names));
     out->is_custom = slice_eq(json_get_string(item, "type"), SLICE("custom_tool_call_output"));
-    out->parts = arena_array(d->arena, size_of_content(output) + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(output) + 1, sizeof(*out->parts));
     if (!out->parts || d->failed) {
         return read_no_memory(d);
     }
@@ -283,7 +278,7 @@ bool responses_is_output(struct slice type)
 
 size_t responses_item_size(yyjson_val *item)
 {
-    return 1 + size_of_content(json_get(item, "content"));
+    return 1 + read_content_size(json_get(item, "content"));
 }
 
 enum err responses_take_item(struct decoder *d, yyjson_val *item, struct chat_part *parts,

@@ -25,7 +25,7 @@ struct writer {
     bool has_conversation; /* there is more than system messages */
 };
 
-/* drop.c: appends a name to a comma-separated list, once. */
+/* Appends a name to a comma-separated list, once. */
 void drop_name(struct text *list, struct slice name);
 /* The names of the members of the JSON object extras, which may be empty. */
 void drop_extras(struct text *list, struct slice extras);
@@ -101,6 +101,9 @@ static inline void write_count(struct text *t, const char *name, int64_t value)
     text_add_json_key(t, name);
     text_add_i64(t, value);
 }
+
+/* Arguments of a call as the object that an API wants. */
+void write_arguments(struct text *t, struct slice arguments, bool is_custom);
 
 /* The comma that a list needs before its next element. */
 static inline void write_next(struct text *t)

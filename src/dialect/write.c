@@ -1,5 +1,6 @@
-/* Lists of what could not be carried. */
+/* Lists of what could not be carried, and arguments of calls as objects. */
 #include "dialect/write.h"
+
 #include "wire/spans.h"
 
 #include <assert.h>
@@ -43,5 +44,20 @@ void drop_extras(struct text *list, struct slice extras)
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
         drop_name(list, slice_of(m.key.ptr + 1, m.key.len - 2));
+    }
+}
+
+void write_arguments(struct text *t, struct slice arguments, bool is_custom)
+{
+    struct span_fault unused;
+    struct slice text = slice_trim(arguments);
+    if (text.len == 0 && !is_custom) {
+        TEXT_ADD(t, "{}");
+    } else if (!is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
+        text_add(t, text); /* as spelled: the order of members matters to prompt caches */
+    } else {               /* no object, which the API does not take: nothing of it is lost */
+        TEXT_ADD(t, "{");
+        write_string(t, is_custom ? "input" : "_raw", arguments);
+        TEXT_ADD(t, "}");
     }
 }
