@@ -18,7 +18,7 @@ struct writer {
     size_t markers;        /* of caches, written */
     size_t documents;      /* written; each needs a name of its own */
     size_t calls_at;       /* the message whose calls the results at hand answer */
-    uint64_t answered;     /* bit i: its part i has its result */
+    uint64_t answered;     /* bit i: its part i has its result; Responses: so many have */
     bool is_claude;        /* what only Claude knows may be sent */
     bool takes_markers;    /* the model does */
     bool is_thinking;      /* thinking was asked for */
