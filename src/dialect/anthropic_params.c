@@ -485,15 +485,9 @@ static void add_tier(struct writer *w)
 enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
                                   const struct encode_options *o, struct body_parts *out)
 {
-    struct writer w = {.t = text_growing(a),
-                       .dropped = text_growing(a),
-                       .r = r,
-                       .o = o,
-                       .arena = a,
-                       .is_claude = true};
+    struct writer w = write_begin(a, r, o, out);
+    w.is_claude = true;
     assert(o->profile);
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     TEXT_ADD(&w.t, "{");
     if (o->is_vertex) {
         TEXT_ADD(&w.t, ANTHROPIC_VERTEX_VERSION);

@@ -290,13 +290,10 @@ static void add_tier(struct writer *w)
 enum err bedrock_encode_request(struct arena *a, const struct chat_request *r,
                                 const struct encode_options *o, struct body_parts *out)
 {
-    struct writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    struct writer w = write_begin(a, r, o, out);
     assert(o->profile);
     w.is_claude = says(o->model, SLICE("claude"));
     w.takes_markers = w.is_claude || says(o->model, SLICE("nova"));
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     const struct thought thought = plan_thinking(&w);
     TEXT_ADD(&w.t, "{");
     add_tools(&w); /* before the messages: of four markers the first count */

@@ -430,12 +430,9 @@ static void add_request(struct writer *w)
 enum err gemini_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out)
 {
-    struct writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    struct writer w = write_begin(a, r, o, out);
     bool is_counting = o->op == CHAT_OP_COUNT_TOKENS;
     assert(o->profile);
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     if (is_counting) {
         struct slice model = gemini_bare_model(o->model);
         TEXT_ADD(&w.t, "{\"generateContentRequest\":{");

@@ -595,10 +595,7 @@ enum err responses_encode_request(struct arena *a, const struct chat_request *r,
                                   const struct encode_options *o, struct body_parts *out)
 {
     assert(o->profile);
-    struct writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
+    struct writer w = write_begin(a, r, o, out);
     if (!is_ours(r->provider)) {
         drop_extras(&w.dropped, r->extras);
     }

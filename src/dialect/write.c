@@ -1,4 +1,5 @@
-/* Lists of what could not be carried, and arguments of calls as objects. */
+/* What requests to providers begin with, lists of what could not be carried, and arguments of calls
+ * as objects. */
 #include "dialect/write.h"
 
 #include "wire/spans.h"
@@ -6,6 +7,16 @@
 #include <assert.h>
 
 enum { DROPPED_MAX_BYTES = 4096 }; /* a peer may name as many as its body holds */
+
+struct writer write_begin(struct arena *a, const struct chat_request *r,
+                          const struct encode_options *o, struct body_parts *out)
+{
+    struct writer w = {
+        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    *out = (struct body_parts){.count = 0};
+    text_add(&w.dropped, r->dropped);
+    return w;
+}
 
 static bool has_name(struct slice list, struct slice name)
 {

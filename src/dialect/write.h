@@ -25,6 +25,10 @@ struct writer {
     bool has_conversation; /* there is more than system messages */
 };
 
+/* Of a body that is empty so far. */
+struct writer write_begin(struct arena *a, const struct chat_request *r,
+                          const struct encode_options *o, struct body_parts *out);
+
 /* Appends a name to a comma-separated list, once. */
 void drop_name(struct text *list, struct slice name);
 /* The names of the members of the JSON object extras, which may be empty. */
