@@ -54,6 +54,11 @@ struct chat_message {
     size_t part_count;
 };
 
+static inline bool chat_is_system(const struct chat_message *m)
+{
+    return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
+}
+
 struct chat_tool {
     struct slice name, description, schema; /* schema: JSON text, empty: no arguments */
     struct slice raw;                       /* hosted or custom tools: the JSON as given */

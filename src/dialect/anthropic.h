@@ -5,12 +5,16 @@
 
 #include "dialect/read.h"
 #include "dialect/stream.h"
+#include "dialect/write.h"
 #include "wire/json.h"
 
 /* Where a model takes no schema for its answer, it is told to call this tool with the answer, and
  * the call is made text again. */
 #define ANTHROPIC_JSON_TOOL SLICE("llm_gateway_json_answer")
 #define ANTHROPIC_NAME      SLICE("anthropic")
+/* Told where an object is wanted, and no schema says which. */
+#define ANTHROPIC_JSON_WISH \
+    SLICE("Answer with one valid JSON object and nothing else: no prose around it, no code fence.")
 /* A member of the body where Vertex takes requests. */
 #define ANTHROPIC_VERTEX_VERSION "\"anthropic_version\":\"vertex-2023-10-16\""
 
@@ -49,48 +53,43 @@ enum err anthropic_forward(struct arena *a, const struct chat_ask *ask,
 /* anthropic_decode.c */
 enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
 /* anthropic_blocks.c */
-struct anthropic_decoder {
-    struct arena *arena;
-    struct fault *fault;
-    struct text dropped;
-    enum err failed;
-    struct slice place; /* "messages.0.content.1", for faults */
-};
-enum err anthropic_refuse_at(struct anthropic_decoder *d, const char *member, const char *what);
-/* The member as JSON text; empty: absent or null. */
-struct slice anthropic_member_text(struct anthropic_decoder *d, yyjson_val *obj, const char *name);
-/* The members of obj that are not among the names, as a JSON object; empty: there are none. */
-struct slice anthropic_extras(struct anthropic_decoder *d, yyjson_val *obj,
-                              const char *const *names, size_t count);
-enum err anthropic_take_block(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out);
+enum err anthropic_refuse_at(struct decoder *d, const char *member, const char *what);
+enum err anthropic_take_block(struct decoder *d, yyjson_val *v, struct chat_part *out);
 enum err anthropic_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
 /* anthropic_encode.c, anthropic_params.c */
-struct anthropic_writer {
-    struct text t;
-    struct text dropped;
-    const struct chat_request *r;
-    const struct encode_options *o;
-    struct arena *arena;
-    size_t markers;        /* cache markers written */
-    size_t calls_at;       /* the message whose calls the results at hand answer */
-    uint64_t answered;     /* bit i: its part i has its result */
-    bool is_thinking;      /* thinking was asked for */
-    bool has_conversation; /* there is more than system messages */
-};
 enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
                                   const struct encode_options *o, struct body_parts *out);
-void anthropic_drop(struct anthropic_writer *w, const char *name);
 /* "cache_control", unless the API's limit of them is reached. */
-void anthropic_add_marker(struct anthropic_writer *w, struct slice marker);
+void anthropic_add_marker(struct writer *w, struct slice marker);
 /* The members of an extras object, if they are Anthropic's; else their names in dropped. */
-void anthropic_add_extras(struct anthropic_writer *w, struct slice extras, struct slice provider);
-void anthropic_add_messages(struct anthropic_writer *w);
+void anthropic_add_extras(struct writer *w, struct slice extras, struct slice provider);
+void anthropic_add_messages(struct writer *w);
 /* An id as the API takes it: the same for a call and its result. */
 void anthropic_add_id(struct text *t, struct slice id);
-/* Arguments of a call as the object that the API takes. */
-void anthropic_add_input(struct text *t, struct slice arguments, bool is_custom);
+/* The id of the call, made of its place where its server gave none. */
+struct slice anthropic_id_of_call(struct writer *w, size_t message, size_t part);
+/* The id of the call that the result answers; without an id, that of the first call of its name
+ * that has none yet. */
+struct slice anthropic_id_of_result(struct writer *w, const struct chat_part *result);
 bool anthropic_is_blank(struct slice text);
+
+/* anthropic_params.c: what Converse takes, too */
+/* The effort asked for, or the nearest that the model knows; empty: none. */
+struct slice anthropic_effort(const struct writer *w);
+int64_t anthropic_budget(struct slice effort); /* tokens */
+/* The schema, with an object at its top. */
+void anthropic_add_schema(struct text *t, struct slice schema);
+/* A history with calls is refused where no tool is named: adds each of their names, once. How many
+ * there were. */
+size_t anthropic_add_remembered(struct writer *w,
+                                void (*add)(struct writer *w, const struct chat_tool *tool));
+struct chat_tool anthropic_json_tool(const struct chat_request *r);
+bool anthropic_add_temperature(struct writer *w); /* true: it was sent */
+void anthropic_add_top_p(struct writer *w, const char *name, bool has_temperature);
+void anthropic_add_stops(struct writer *w, const char *name);
+/* Names what neither API has words for. */
+void anthropic_drop_unknown(struct writer *w);
 
 /* anthropic_answer.c */
 enum err anthropic_encode_response(struct arena *a, const struct chat_response *r,

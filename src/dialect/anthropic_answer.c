@@ -79,7 +79,7 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index)
     }
     write_string(t, "name", p->name);
     text_add_json_key(t, "input");
-    anthropic_add_input(t, p->text, p->is_custom);
+    write_arguments(t, p->text, p->is_custom);
 }
 
 static void add_extras(struct text *t, const struct chat_part *p)

@@ -2,52 +2,25 @@
 #include "dialect/anthropic.h"
 #include "dialect/write.h"
 
-enum err anthropic_refuse_at(struct anthropic_decoder *d, const char *member, const char *what)
+enum err anthropic_refuse_at(struct decoder *d, const char *member, const char *what)
 {
-    struct slice param = arena_printf(d->arena, "%.*s%s%s", SLICE_ARG(d->place),
-                                      *member && d->place.len ? "." : "", member);
+    struct slice param = read_place(d, member);
     anthropic_refuse(d->arena, d->fault, param, "%.*s: %s", SLICE_ARG(param), what);
     d->failed = E_SYNTAX;
     return E_SYNTAX;
 }
 
-static enum err no_memory(struct anthropic_decoder *d)
-{
-    d->failed = E_NOMEM;
-    return E_NOMEM;
-}
-
-struct slice anthropic_member_text(struct anthropic_decoder *d, yyjson_val *obj, const char *name)
-{
-    yyjson_val *v = json_get(obj, name);
-    struct slice text = json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
-    if (!json_is_none(v) && !text.ptr) {
-        d->failed = E_NOMEM;
-    }
-    return text;
-}
-
-struct slice anthropic_extras(struct anthropic_decoder *d, yyjson_val *obj,
-                              const char *const *names, size_t count)
-{
-    struct slice extras;
-    if (!json_other_members(d->arena, obj, names, count, &extras)) {
-        d->failed = E_NOMEM;
-    }
-    return extras;
-}
-
 /* What the block has beside the names, kept for this dialect alone. */
-static void take_extras(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out,
+static void take_extras(struct decoder *d, yyjson_val *v, struct chat_part *out,
                         const char *const *names, size_t count)
 {
-    out->extras = anthropic_extras(d, v, names, count);
+    out->extras = read_extras(d, v, names, count);
     if (out->extras.len) {
         out->provider = ANTHROPIC_NAME;
     }
 }
 
-static enum err take_source(struct anthropic_decoder *d, yyjson_val *source, struct chat_part *out)
+static enum err take_source(struct decoder *d, yyjson_val *source, struct chat_part *out)
 {
     struct slice type = json_get_string(source, "type");
     if (slice_eq(type, SLICE("base64"))) {
@@ -73,16 +46,15 @@ static enum err take_source(struct anthropic_decoder *d, yyjson_val *source, str
 }
 
 /* Blocks inside a document or a result. */
-static enum err take_nested(struct anthropic_decoder *d, yyjson_val *content, struct chat_part *out)
+static enum err take_nested(struct decoder *d, yyjson_val *content, struct chat_part *out)
 {
     struct slice place = d->place;
-    size_t room = yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
     if (json_is_none(content)) {
         return OK;
     }
-    out->parts = arena_array(d->arena, room + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*out->parts));
     if (!out->parts) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     if (yyjson_is_str(content)) {
         out->parts[out->part_count++] =
@@ -114,7 +86,7 @@ static enum err take_nested(struct anthropic_decoder *d, yyjson_val *content, st
     return OK;
 }
 
-static enum err take_text(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_text(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const char *const names[] = {"type", "text", "cache_control"};
     out->kind = CHAT_TEXT;
@@ -123,7 +95,7 @@ static enum err take_text(struct anthropic_decoder *d, yyjson_val *v, struct cha
     return out->text.ptr ? OK : anthropic_refuse_at(d, "text", "Field required");
 }
 
-static enum err take_image(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_image(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const char *const names[] = {"type", "source", "cache_control"};
     out->kind = CHAT_IMAGE;
@@ -131,7 +103,7 @@ static enum err take_image(struct anthropic_decoder *d, yyjson_val *v, struct ch
     return take_source(d, json_get(v, "source"), out);
 }
 
-static enum err take_document(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_document(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const char *const names[] = {"type", "source", "title", "cache_control"};
     yyjson_val *source = json_get(v, "source");
@@ -147,7 +119,7 @@ static enum err take_document(struct anthropic_decoder *d, yyjson_val *v, struct
     return out->part_count ? OK : anthropic_refuse_at(d, "source.content", "Field required");
 }
 
-static enum err take_tool_use(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_tool_use(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const char *const names[] = {"type", "id", "name", "input", "cache_control"};
     yyjson_val *input = json_get(v, "input");
@@ -157,12 +129,12 @@ static enum err take_tool_use(struct anthropic_decoder *d, yyjson_val *v, struct
     out->text = json_is_none(input) ? SLICE("{}") : json_text(d->arena, input);
     take_extras(d, v, out, names, ARRAY_LEN(names));
     if (!out->text.ptr) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     return out->name.len ? OK : anthropic_refuse_at(d, "name", "Field required");
 }
 
-static enum err take_result(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_result(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const char *const names[] = {"type", "tool_use_id", "content", "is_error",
                                         "cache_control"};
@@ -189,7 +161,7 @@ static struct slice take_proof(struct slice proof, struct slice *out_provider)
     return slice_from(proof, colon + 1);
 }
 
-static enum err take_thinking(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_thinking(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     out->kind = CHAT_THINKING;
     out->text = json_get_string(v, "thinking");
@@ -202,23 +174,23 @@ static enum err take_thinking(struct anthropic_decoder *d, yyjson_val *v, struct
                                           : anthropic_refuse_at(d, "thinking", "Field required");
 }
 
-static enum err take_opaque(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_opaque(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     out->kind = CHAT_OPAQUE;
     out->name = json_get_string(v, "type");
     out->data = json_text(d->arena, v);
     out->provider = ANTHROPIC_NAME;
     if (!out->data.ptr) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     return out->name.len ? OK : anthropic_refuse_at(d, "type", "Field required");
 }
 
-enum err anthropic_take_block(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out)
+enum err anthropic_take_block(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const struct {
         struct slice type;
-        enum err (*take)(struct anthropic_decoder *d, yyjson_val *v, struct chat_part *out);
+        enum err (*take)(struct decoder *d, yyjson_val *v, struct chat_part *out);
     } kinds[] = {
         {SLICE_INIT("text"), take_text},
         {SLICE_INIT("image"), take_image},
@@ -235,7 +207,7 @@ enum err anthropic_take_block(struct anthropic_decoder *d, yyjson_val *v, struct
     *out = (struct chat_part){.kind = CHAT_OPAQUE};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (slice_eq(type, kinds[i].type)) {
-            out->cache_marker = anthropic_member_text(d, v, "cache_control");
+            out->cache_marker = read_json(d, json_get(v, "cache_control"));
             enum err e = kinds[i].take(d, v, out);
             return e ? e : d->failed;
         }
@@ -266,7 +238,7 @@ static void take_formatted(struct chat_choice *c)
 enum err anthropic_decode_response(struct arena *a, struct slice body, struct chat_response *out)
 {
     struct fault unused = {.kind = FAULT_NONE};
-    struct anthropic_decoder d = {
+    struct decoder d = {
         .arena = a, .fault = &unused, .dropped = text_growing(a), .place = SLICE("content")};
     yyjson_val *root, *v;
     size_t i, max;
@@ -289,7 +261,7 @@ enum err anthropic_decode_response(struct arena *a, struct slice body, struct ch
     }
     c->finish = anthropic_finish(json_get_string(root, "stop_reason"));
     c->stop_sequence = json_get_string(root, "stop_sequence");
-    c->stop_details = anthropic_member_text(&d, root, "stop_details");
+    c->stop_details = read_json(&d, json_get(root, "stop_details"));
     take_formatted(c);
     *out = (struct chat_response){
         .id = json_get_string(root, "id"),
@@ -298,7 +270,7 @@ enum err anthropic_decode_response(struct arena *a, struct slice body, struct ch
         .choice_count = 1,
         .service_tier = json_get_string(json_get(root, "usage"), "service_tier"),
     };
-    struct slice usage = anthropic_member_text(&d, root, "usage");
+    struct slice usage = read_json(&d, json_get(root, "usage"));
     anthropic_read_usage(usage, &out->usage);
     out->has_usage = out->usage.is_known;
     return OK;

@@ -239,7 +239,7 @@ static bool may_open(const struct out_block *b)
 static void add_custom(struct out *o, const struct out_block *b)
 {
     struct text input = text_growing(o->e->scratch);
-    anthropic_add_input(&input, text_slice(&b->held), true);
+    write_arguments(&input, text_slice(&b->held), true);
     add_delta(o, b->kind, text_slice(&input));
     o->t.is_full = o->t.is_full || input.is_full;
 }
@@ -295,14 +295,6 @@ static enum err put(struct out *o, struct out_block *b, struct slice text)
 /* --- chunks ------------------------------------------------------------------------------------
  */
 
-static enum err keep(struct out *o, struct slice text, struct slice *out)
-{
-    if (text.len) {
-        *out = arena_dup(o->e->arena, text);
-    }
-    return !text.len || out->ptr ? OK : E_NOMEM;
-}
-
 static enum err take_text(struct out *o, const struct chat_chunk *chunk)
 {
     struct out_block *b = o->m->last;
@@ -325,9 +317,9 @@ static enum err take_thinking(struct out *o, const struct chat_chunk *chunk)
     if (!b) {
         return E_LIMIT;
     }
-    enum err e = keep(o, chunk->provider, &b->provider);
-    e = e ? e : keep(o, chunk->data, &b->data);
-    e = e ? e : keep(o, chunk->signature, &b->signature);
+    enum err e = stream_keep(o->e, chunk->provider, &b->provider);
+    e = e ? e : stream_keep(o->e, chunk->data, &b->data);
+    e = e ? e : stream_keep(o->e, chunk->signature, &b->signature);
     b->is_sealed = b->signature.len || b->data.len;
     return e ? e : put(o, b, b->data.len ? SLICE_NONE : chunk->text);
 }
@@ -361,8 +353,8 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (chunk->kind == CHAT_CHUNK_TOOL_ARGUMENTS) {
         return put(o, b, chunk->text);
     }
-    enum err e = b->is_named ? OK : keep(o, chunk->name, &b->name);
-    e = e || b->is_named ? e : keep(o, chunk->id, &b->id);
+    enum err e = b->is_named ? OK : stream_keep(o->e, chunk->name, &b->name);
+    e = e || b->is_named ? e : stream_keep(o->e, chunk->id, &b->id);
     b->is_named = true;
     return e ? e : pump(o);
 }
@@ -410,7 +402,9 @@ static enum err take(struct out *o, const struct chat_chunk *chunk)
     case CHAT_CHUNK_THINKING: return take_thinking(o, chunk);
     case CHAT_CHUNK_TOOL_START:
     case CHAT_CHUNK_TOOL_ARGUMENTS: return take_call(o, chunk);
-    case CHAT_CHUNK_FINISH: o->m->finish = chunk->finish; return keep(o, chunk->text, &o->m->stop);
+    case CHAT_CHUNK_FINISH:
+        o->m->finish = chunk->finish;
+        return stream_keep(o->e, chunk->text, &o->m->stop);
     case CHAT_CHUNK_USAGE:
         o->m->usage = chunk->usage;
         o->m->has_usage = true;
@@ -439,12 +433,7 @@ enum err anthropic_encode_chunk(struct stream_encoder *e, const struct chat_chun
         add_start(&o, chunk);
     }
     enum err err = take(&o, chunk);
-    if (!err && o.t.is_full) {
-        err = E_NOMEM;
-    }
-    if (!err && o.t.len) {
-        err = e->options->on_bytes(e->options->ctx, text_slice(&o.t), o.flags);
-    }
+    err = err ? err : stream_send(e, &o.t, o.flags);
     if (!err && chunk->kind == CHAT_CHUNK_END) {
         err =
             e->options->on_bytes(e->options->ctx, dialect_anthropic.events->done, STREAM_TERMINAL);

@@ -1,17 +1,6 @@
 /* A Messages request as a neutral one. */
 #include "dialect/anthropic.h"
 
-static enum err no_memory(struct anthropic_decoder *d)
-{
-    d->failed = E_NOMEM;
-    return E_NOMEM;
-}
-
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
-}
-
 static bool is_result(yyjson_val *block)
 {
     return slice_eq(json_get_string(block, "type"), SLICE("tool_result"));
@@ -35,15 +24,15 @@ static bool is_in_place(enum chat_role role, const struct chat_part *p)
 }
 
 /* The blocks of content that are results, or that are none, as parts of one message. */
-static enum err take_blocks(struct anthropic_decoder *d, yyjson_val *content, bool takes_results,
+static enum err take_blocks(struct decoder *d, yyjson_val *content, bool takes_results,
                             struct chat_message *out)
 {
     struct slice place = d->place;
     size_t i, max;
     yyjson_val *v;
-    out->parts = arena_array(d->arena, size_of_content(content) + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*out->parts));
     if (!out->parts) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     yyjson_arr_foreach(content, i, max, v)
     {
@@ -63,12 +52,11 @@ static enum err take_blocks(struct anthropic_decoder *d, yyjson_val *content, bo
     return OK;
 }
 
-static enum err take_string(struct anthropic_decoder *d, struct slice text,
-                            struct chat_message *out)
+static enum err take_string(struct decoder *d, struct slice text, struct chat_message *out)
 {
     struct chat_part *part = ARENA_NEW(d->arena, struct chat_part);
     if (!part) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     part->kind = CHAT_TEXT;
     part->text = text;
@@ -86,7 +74,7 @@ static bool role_of(struct slice name, enum chat_role *out)
 }
 
 /* One turn: results become a message of their own before the rest. */
-static enum err take_turn(struct anthropic_decoder *d, yyjson_val *m, struct chat_request *out)
+static enum err take_turn(struct decoder *d, yyjson_val *m, struct chat_request *out)
 {
     struct slice place = d->place;
     yyjson_val *content = json_get(m, "content");
@@ -125,7 +113,7 @@ static enum err take_turn(struct anthropic_decoder *d, yyjson_val *m, struct cha
                                   : take_blocks(d, content, false, to);
 }
 
-static enum err take_system(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
+static enum err take_system(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *system = json_get(root, "system");
     if (json_is_none(system)) {
@@ -141,8 +129,7 @@ static enum err take_system(struct anthropic_decoder *d, yyjson_val *root, struc
                                  : take_blocks(d, system, false, to);
 }
 
-static enum err take_messages(struct anthropic_decoder *d, yyjson_val *root,
-                              struct chat_request *out)
+static enum err take_messages(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *messages = json_get(root, "messages");
     size_t i, max;
@@ -150,7 +137,7 @@ static enum err take_messages(struct anthropic_decoder *d, yyjson_val *root,
     out->messages =
         arena_array(d->arena, 2 * yyjson_arr_size(messages) + 2, sizeof(*out->messages));
     if (!out->messages) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     if (take_system(d, root, out)) {
         return d->failed;
@@ -165,11 +152,12 @@ static enum err take_messages(struct anthropic_decoder *d, yyjson_val *root,
     return OK;
 }
 
-static enum err take_tool(struct anthropic_decoder *d, yyjson_val *v, struct chat_tool *out)
+static enum err take_tool(struct decoder *d, yyjson_val *v, size_t index, struct chat_tool *out)
 {
     static const char *const names[] = {"type",         "name",   "description",
                                         "input_schema", "strict", "cache_control"};
     struct slice type = json_get_string(v, "type");
+    d->place = arena_printf(d->arena, "tools.%zu", index);
     if (!yyjson_is_obj(v)) {
         return anthropic_refuse_at(d, "", "Input should be a valid object");
     }
@@ -177,38 +165,16 @@ static enum err take_tool(struct anthropic_decoder *d, yyjson_val *v, struct cha
     if (type.len && !slice_eq(type, SLICE("custom"))) {
         out->raw = json_text(d->arena, v); /* one of the API's own */
         out->provider = ANTHROPIC_NAME;
-        return out->raw.ptr ? OK : no_memory(d);
+        return out->raw.ptr ? OK : read_no_memory(d);
     }
     out->description = json_get_string(v, "description");
-    out->schema = anthropic_member_text(d, v, "input_schema");
-    out->cache_marker = anthropic_member_text(d, v, "cache_control");
+    out->schema = read_json(d, json_get(v, "input_schema"));
+    out->cache_marker = read_json(d, json_get(v, "cache_control"));
     out->has_strict = !json_is_none(json_get(v, "strict"));
     out->is_strict = json_is_true(json_get(v, "strict"));
-    out->extras = anthropic_extras(d, v, names, ARRAY_LEN(names));
+    out->extras = read_extras(d, v, names, ARRAY_LEN(names));
     out->provider = out->extras.len ? ANTHROPIC_NAME : SLICE_NONE;
     return out->name.len ? d->failed : anthropic_refuse_at(d, "name", "Field required");
-}
-
-static enum err take_tools(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *tools = json_get(root, "tools");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(tools)) {
-        return OK;
-    }
-    out->tools = arena_array(d->arena, yyjson_arr_size(tools), sizeof(*out->tools));
-    if (!out->tools) {
-        return no_memory(d);
-    }
-    yyjson_arr_foreach(tools, i, max, v)
-    {
-        d->place = arena_printf(d->arena, "tools.%zu", i);
-        if (take_tool(d, v, &out->tools[out->tool_count++])) {
-            return d->failed;
-        }
-    }
-    return OK;
 }
 
 static void take_tool_choice(yyjson_val *root, struct chat_request *out)
@@ -228,27 +194,6 @@ static void take_tool_choice(yyjson_val *root, struct chat_request *out)
     }
 }
 
-static enum err take_stops(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *stops = json_get(root, "stop_sequences");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(stops)) {
-        return OK;
-    }
-    out->stops = arena_array(d->arena, yyjson_arr_size(stops), sizeof(*out->stops));
-    if (!out->stops) {
-        return no_memory(d);
-    }
-    yyjson_arr_foreach(stops, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            out->stops[out->stop_count++] = json_string(v);
-        }
-    }
-    return OK;
-}
-
 static void take_numbers(yyjson_val *root, struct chat_request *out)
 {
     out->max_tokens.text = json_number(json_get(root, "max_tokens"));
@@ -257,10 +202,10 @@ static void take_numbers(yyjson_val *root, struct chat_request *out)
     out->top_k.text = json_number(json_get(root, "top_k"));
 }
 
-static void drop_members(struct anthropic_decoder *d, yyjson_val *obj, const char *scope,
+static void drop_members(struct decoder *d, yyjson_val *obj, const char *scope,
                          const char *const *names, size_t count)
 {
-    struct slice extras = anthropic_extras(d, obj, names, count);
+    struct slice extras = read_extras(d, obj, names, count);
     struct text inner = text_growing(d->arena);
     drop_extras(&inner, extras);
     struct slice rest = text_slice(&inner);
@@ -273,7 +218,7 @@ static void drop_members(struct anthropic_decoder *d, yyjson_val *obj, const cha
     d->dropped.is_full = d->dropped.is_full || inner.is_full;
 }
 
-static void take_thinking(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
+static void take_thinking(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     static const char *const names[] = {"type", "budget_tokens", "display"};
     yyjson_val *thinking = json_get(root, "thinking");
@@ -294,7 +239,7 @@ static void take_thinking(struct anthropic_decoder *d, yyjson_val *root, struct 
 }
 
 /* output_config, and output_format as it was called before. */
-static void take_output(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
+static void take_output(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     static const char *const names[] = {"effort", "format"};
     yyjson_val *config = json_get(root, "output_config");
@@ -304,7 +249,7 @@ static void take_output(struct anthropic_decoder *d, yyjson_val *root, struct ch
     out->format_strict = -1;
     if (slice_eq(json_get_string(format, "type"), SLICE("json_schema"))) {
         out->format = CHAT_FORMAT_SCHEMA;
-        out->format_schema = anthropic_member_text(d, format, "schema");
+        out->format_schema = read_json(d, json_get(format, "schema"));
         out->format_strict = 1; /* the API knows no other way */
     } else if (!json_is_none(format)) {
         drop_name(&d->dropped, SLICE("output_config.format"));
@@ -312,7 +257,7 @@ static void take_output(struct anthropic_decoder *d, yyjson_val *root, struct ch
     drop_members(d, config, "output_config", names, ARRAY_LEN(names));
 }
 
-static void take_rest(struct anthropic_decoder *d, yyjson_val *root, struct chat_request *out)
+static void take_rest(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     static const char *const known[] = {
         "model",          "max_tokens",   "messages",      "system",
@@ -321,18 +266,17 @@ static void take_rest(struct anthropic_decoder *d, yyjson_val *root, struct chat
         "metadata",       "service_tier", "output_config", "output_format"};
     static const char *const metadata[] = {"user_id"};
     out->service_tier = json_get_string(root, "service_tier");
-    out->extras = anthropic_extras(d, root, known, ARRAY_LEN(known));
+    out->extras = read_extras(d, root, known, ARRAY_LEN(known));
     out->provider = ANTHROPIC_NAME;
     drop_members(d, json_get(root, "metadata"), "metadata", metadata, ARRAY_LEN(metadata));
 }
 
 enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault)
 {
-    struct anthropic_decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
-    struct chat_request *r = ARENA_NEW(a, struct chat_request);
+    struct decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
+    struct chat_request *r = read_begin(a, ask, out_fault);
     struct span_fault why = {.at = 0};
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
     if (!r) {
         return E_NOMEM;
     }
@@ -342,19 +286,14 @@ enum err anthropic_decode_request(struct arena *a, struct chat_ask *ask, struct 
                          why.what ? why.what : "it is too large", why.at);
         return e;
     }
-    r->model = ask->model;
-    r->is_stream = ask->is_stream;
-    r->wants_usage = ask->wants_usage;
-    r->user = ask->user;
     take_numbers(root, r);
     take_tool_choice(root, r);
     take_thinking(&d, root, r);
     take_output(&d, root, r);
     take_rest(&d, root, r);
-    if (take_messages(&d, root, r) || take_tools(&d, root, r) || take_stops(&d, root, r)) {
+    if (take_messages(&d, root, r) || read_tools(&d, json_get(root, "tools"), take_tool, r) ||
+        read_stops(&d, json_get(root, "stop_sequences"), r)) {
         return d.failed;
     }
-    r->dropped = text_slice(&d.dropped);
-    ask->neutral = r;
-    return d.failed ? d.failed : d.dropped.is_full ? E_NOMEM : OK;
+    return read_end(&d, ask, r);
 }

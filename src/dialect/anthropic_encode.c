@@ -12,11 +12,6 @@
 
 enum { MARKERS_MAX = 4, ANSWERED_KNOWN = 64, ID_HASH_BYTES = 4 };
 
-void anthropic_drop(struct anthropic_writer *w, const char *name)
-{
-    drop_name(&w->dropped, slice_str(name));
-}
-
 bool anthropic_is_blank(struct slice text)
 {
     return slice_trim(text).len == 0;
@@ -53,23 +48,8 @@ void anthropic_add_id(struct text *t, struct slice id)
     text_add_char(t, '"');
 }
 
-void anthropic_add_input(struct text *t, struct slice arguments, bool is_custom)
-{
-    struct span_fault unused;
-    struct slice text = slice_trim(arguments);
-    if (text.len == 0 && !is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text); /* as spelled: the order of members matters to prompt caches */
-    } else {               /* no object, which the API does not take: nothing of it is lost */
-        TEXT_ADD(t, "{");
-        write_string(t, is_custom ? "input" : "_raw", arguments);
-        TEXT_ADD(t, "}");
-    }
-}
-
 /* OpenAI's marker says the same in other words. */
-void anthropic_add_marker(struct anthropic_writer *w, struct slice marker)
+void anthropic_add_marker(struct writer *w, struct slice marker)
 {
     bool is_openai = slice_search(marker, SLICE("\"mode\"")) < marker.len;
     bool is_long = slice_search(marker, SLICE("\"12h\"")) < marker.len;
@@ -77,7 +57,7 @@ void anthropic_add_marker(struct anthropic_writer *w, struct slice marker)
         return;
     }
     if (w->markers == MARKERS_MAX) {
-        anthropic_drop(w, "cache_control");
+        write_drop(w, "cache_control");
         return;
     }
     w->markers++;
@@ -87,7 +67,7 @@ void anthropic_add_marker(struct anthropic_writer *w, struct slice marker)
                          : SLICE("{\"type\":\"ephemeral\"}"));
 }
 
-void anthropic_add_extras(struct anthropic_writer *w, struct slice extras, struct slice provider)
+void anthropic_add_extras(struct writer *w, struct slice extras, struct slice provider)
 {
     struct slice inside = extras.len > 2 ? slice_of(extras.ptr + 1, extras.len - 2) : SLICE_NONE;
     if (inside.len == 0) {
@@ -103,14 +83,14 @@ void anthropic_add_extras(struct anthropic_writer *w, struct slice extras, struc
     text_add(&w->t, inside);
 }
 
-static void end_block(struct anthropic_writer *w, const struct chat_part *p)
+static void end_block(struct writer *w, const struct chat_part *p)
 {
     anthropic_add_extras(w, p->extras, p->provider);
     anthropic_add_marker(w, p->cache_marker);
     TEXT_ADD(&w->t, "}");
 }
 
-static void open_block(struct anthropic_writer *w, struct slice type)
+static void open_block(struct writer *w, struct slice type)
 {
     write_element(&w->t);
     write_string(&w->t, "type", type);
@@ -192,18 +172,18 @@ static bool is_sendable(const struct chat_message *m)
     return has_sendable(m->parts, m->part_count);
 }
 
-static void name_lacks(struct anthropic_writer *w, const struct chat_message *m)
+static void name_lacks(struct writer *w, const struct chat_message *m)
 {
     for (size_t i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
         const char *lack = lack_of(p);
         if (p->kind == CHAT_TOOL_CALL && p->signature.len) {
-            anthropic_drop(w, "thought_signature"); /* another maker's, and no use here */
+            write_drop(w, "thought_signature"); /* another maker's, and no use here */
         }
         if (p->kind == CHAT_OPAQUE && lack) {
             drop_name(&w->dropped, p->name);
         } else if (lack) {
-            anthropic_drop(w, lack);
+            write_drop(w, lack);
         }
     }
 }
@@ -211,7 +191,7 @@ static void name_lacks(struct anthropic_writer *w, const struct chat_message *m)
 /* --- blocks ------------------------------------------------------------------------------------
  */
 
-static void add_base64(struct anthropic_writer *w, const struct chat_part *p)
+static void add_base64(struct writer *w, const struct chat_part *p)
 {
     bool is_jpg = slice_eq(p->media_type, SLICE("image/jpg"));
     TEXT_ADD(&w->t, "{\"type\":\"base64\"");
@@ -220,9 +200,9 @@ static void add_base64(struct anthropic_writer *w, const struct chat_part *p)
     TEXT_ADD(&w->t, "}");
 }
 
-static void add_parts(struct anthropic_writer *w, const struct chat_part *parts, size_t count);
+static void add_parts(struct writer *w, const struct chat_part *parts, size_t count);
 
-static void add_source(struct anthropic_writer *w, const struct chat_part *p)
+static void add_source(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     text_add_json_key(t, "source");
@@ -247,7 +227,7 @@ static void add_source(struct anthropic_writer *w, const struct chat_part *p)
     }
 }
 
-static void add_thinking(struct anthropic_writer *w, const struct chat_part *p)
+static void add_thinking(struct writer *w, const struct chat_part *p)
 {
     if (p->data.len) {
         open_block(w, SLICE("redacted_thinking"));
@@ -260,15 +240,13 @@ static void add_thinking(struct anthropic_writer *w, const struct chat_part *p)
     TEXT_ADD(&w->t, "}");
 }
 
-/* Servers that give no ids: call and result meet by their place. */
-static struct slice id_of_call(struct anthropic_writer *w, size_t message, size_t part)
+struct slice anthropic_id_of_call(struct writer *w, size_t message, size_t part)
 {
     const struct chat_part *p = &w->r->messages[message].parts[part];
     return p->id.len ? p->id : arena_printf(w->arena, "call_%zu_%zu", message, part);
 }
 
-/* The call that a result without an id answers: the first of its name that has none yet. */
-static struct slice id_of_result(struct anthropic_writer *w, const struct chat_part *result)
+struct slice anthropic_id_of_result(struct writer *w, const struct chat_part *result)
 {
     const struct chat_message *m = &w->r->messages[w->calls_at];
     if (result->id.len) {
@@ -278,13 +256,13 @@ static struct slice id_of_result(struct anthropic_writer *w, const struct chat_p
         bool is_named = !result->name.len || slice_eq(result->name, m->parts[i].name);
         if (m->parts[i].kind == CHAT_TOOL_CALL && is_named && !(w->answered >> i & 1)) {
             w->answered |= (uint64_t)1 << i;
-            return id_of_call(w, w->calls_at, i);
+            return anthropic_id_of_call(w, w->calls_at, i);
         }
     }
     return SLICE("call_unknown");
 }
 
-static void add_result(struct anthropic_writer *w, const struct chat_part *p)
+static void add_result(struct writer *w, const struct chat_part *p)
 {
     const struct chat_message nested = {.parts = p->parts, .part_count = p->part_count};
     struct slice marker = p->cache_marker;
@@ -292,7 +270,7 @@ static void add_result(struct anthropic_writer *w, const struct chat_part *p)
     size_t sent = 0;
     open_block(w, SLICE("tool_result"));
     text_add_json_key(&w->t, "tool_use_id");
-    anthropic_add_id(&w->t, id_of_result(w, p));
+    anthropic_add_id(&w->t, anthropic_id_of_result(w, p));
     name_lacks(w, &nested);
     for (size_t i = 0; i < p->part_count; i++) {
         if (!lack_of(&p->parts[i])) {
@@ -317,7 +295,7 @@ static void add_result(struct anthropic_writer *w, const struct chat_part *p)
     TEXT_ADD(&w->t, "}");
 }
 
-static void add_text(struct anthropic_writer *w, const struct chat_part *p, struct slice text)
+static void add_text(struct writer *w, const struct chat_part *p, struct slice text)
 {
     open_block(w, SLICE("text"));
     write_string(&w->t, "text", text);
@@ -325,7 +303,7 @@ static void add_text(struct anthropic_writer *w, const struct chat_part *p, stru
 }
 
 /* A part that lack_of() finds nothing against. */
-static void add_part(struct anthropic_writer *w, const struct chat_part *p)
+static void add_part(struct writer *w, const struct chat_part *p)
 {
     switch (p->kind) {
     case CHAT_TEXT:
@@ -353,7 +331,7 @@ static void add_part(struct anthropic_writer *w, const struct chat_part *p)
 }
 
 /* Parts inside a document or a result carry no markers of their own. */
-static void add_parts(struct anthropic_writer *w, const struct chat_part *parts, size_t count)
+static void add_parts(struct writer *w, const struct chat_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!lack_of(&parts[i])) {
@@ -364,25 +342,20 @@ static void add_parts(struct anthropic_writer *w, const struct chat_part *parts,
     }
 }
 
-static void add_call(struct anthropic_writer *w, size_t message, size_t part)
+static void add_call(struct writer *w, size_t message, size_t part)
 {
     const struct chat_part *p = &w->r->messages[message].parts[part];
     open_block(w, SLICE("tool_use"));
     text_add_json_key(&w->t, "id");
-    anthropic_add_id(&w->t, id_of_call(w, message, part));
+    anthropic_add_id(&w->t, anthropic_id_of_call(w, message, part));
     write_string(&w->t, "name", p->name);
     text_add_json_key(&w->t, "input");
-    anthropic_add_input(&w->t, p->text, p->is_custom);
+    write_arguments(&w->t, p->text, p->is_custom);
     end_block(w, p);
 }
 
 /* --- turns -------------------------------------------------------------------------------------
  */
-
-static bool is_system(const struct chat_message *m)
-{
-    return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
-}
 
 static bool is_users(const struct chat_message *m)
 {
@@ -390,11 +363,11 @@ static bool is_users(const struct chat_message *m)
 }
 
 /* Text alone, after a turn of the user's, and at the end or before the assistant's. */
-static bool is_system_turn(const struct anthropic_writer *w, size_t i)
+static bool is_system_turn(const struct writer *w, size_t i)
 {
     const struct chat_request *r = w->r;
     const struct chat_message *m = &r->messages[i];
-    bool is_placed = is_system(m) && i > 0 && is_users(&r->messages[i - 1]) &&
+    bool is_placed = chat_is_system(m) && i > 0 && is_users(&r->messages[i - 1]) &&
                      is_sendable(&r->messages[i - 1]) &&
                      (i + 1 == r->message_count || (r->messages[i + 1].role == CHAT_ASSISTANT &&
                                                     is_sendable(&r->messages[i + 1])));
@@ -405,19 +378,19 @@ static bool is_system_turn(const struct anthropic_writer *w, size_t i)
 }
 
 /* The texts of a message among those of the prompt's head. */
-static void add_hoisted(struct anthropic_writer *w, const struct chat_message *m)
+static void add_hoisted(struct writer *w, const struct chat_message *m)
 {
     for (size_t k = 0; k < m->part_count; k++) {
         const struct chat_part *p = &m->parts[k];
         if (p->kind == CHAT_TEXT && !anthropic_is_blank(p->text)) {
             add_text(w, p, p->text);
         } else if (p->kind != CHAT_TEXT) {
-            anthropic_drop(w, "system.content");
+            write_drop(w, "system.content");
         }
     }
 }
 
-static void add_system(struct anthropic_writer *w)
+static void add_system(struct writer *w)
 {
     const struct chat_request *r = w->r;
     bool wants_json = r->format == CHAT_FORMAT_JSON;
@@ -426,15 +399,13 @@ static void add_system(struct anthropic_writer *w)
     TEXT_ADD(&w->t, "[");
     size_t opened = w->t.len;
     for (size_t i = 0; i < r->message_count && w->has_conversation; i++) {
-        if (is_system(&r->messages[i]) && !is_system_turn(w, i)) {
+        if (chat_is_system(&r->messages[i]) && !is_system_turn(w, i)) {
             add_hoisted(w, &r->messages[i]);
         }
     }
     if (wants_json) { /* the API has no such format without a schema */
         open_block(w, SLICE("text"));
-        write_string(&w->t, "text",
-                     SLICE("Answer with one valid JSON object and nothing else: no prose around "
-                           "it, no code fence."));
+        write_string(&w->t, "text", ANTHROPIC_JSON_WISH);
         TEXT_ADD(&w->t, "}");
     }
     if (w->t.len == opened && !w->t.is_full) {
@@ -445,17 +416,17 @@ static void add_system(struct anthropic_writer *w)
 }
 
 /* Which turn the message belongs to; CHAT_SYSTEM: to none. */
-static enum chat_role turn_of(const struct anthropic_writer *w, size_t i)
+static enum chat_role turn_of(const struct writer *w, size_t i)
 {
     const struct chat_message *m = &w->r->messages[i];
-    if (!is_sendable(m) || (is_system(m) && w->has_conversation)) {
+    if (!is_sendable(m) || (chat_is_system(m) && w->has_conversation)) {
         return CHAT_SYSTEM;
     }
     return m->role == CHAT_ASSISTANT ? CHAT_ASSISTANT : CHAT_USER;
 }
 
 /* The results among the messages of the user's turn, or all else. */
-static void add_users_parts(struct anthropic_writer *w, size_t from, size_t to, bool takes_results)
+static void add_users_parts(struct writer *w, size_t from, size_t to, bool takes_results)
 {
     for (size_t i = from; i < to; i++) {
         const struct chat_message *m = &w->r->messages[i];
@@ -470,7 +441,7 @@ static void add_users_parts(struct anthropic_writer *w, size_t from, size_t to, 
     }
 }
 
-static void add_assistant_turn(struct anthropic_writer *w, size_t from, size_t to, bool is_last)
+static void add_assistant_turn(struct writer *w, size_t from, size_t to, bool is_last)
 {
     const struct chat_part *last = NULL;
     for (size_t i = from; i < to; i++) {
@@ -501,7 +472,7 @@ static void add_assistant_turn(struct anthropic_writer *w, size_t from, size_t t
     }
 }
 
-static void add_plain_turn(struct anthropic_writer *w, struct slice role)
+static void add_plain_turn(struct writer *w, struct slice role)
 {
     write_element(&w->t);
     write_string(&w->t, "role", role);
@@ -510,7 +481,7 @@ static void add_plain_turn(struct anthropic_writer *w, struct slice role)
 }
 
 /* Whether the turn is a text that the model is to go on from. */
-static bool is_prefill(const struct anthropic_writer *w, size_t from, size_t to)
+static bool is_prefill(const struct writer *w, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {
         const struct chat_message *m = &w->r->messages[i];
@@ -524,7 +495,7 @@ static bool is_prefill(const struct anthropic_writer *w, size_t from, size_t to)
 }
 
 /* The end of the turn that begins at from: where a message of another turn stands. */
-static size_t end_of_turn(const struct anthropic_writer *w, size_t from)
+static size_t end_of_turn(const struct writer *w, size_t from)
 {
     enum chat_role turn = turn_of(w, from);
     size_t i = from + 1;
@@ -535,7 +506,7 @@ static size_t end_of_turn(const struct anthropic_writer *w, size_t from)
     return i;
 }
 
-static void add_turn(struct anthropic_writer *w, size_t from, size_t to, bool is_first)
+static void add_turn(struct writer *w, size_t from, size_t to, bool is_first)
 {
     bool is_last = to == w->r->message_count;
     if (turn_of(w, from) == CHAT_USER) {
@@ -549,7 +520,7 @@ static void add_turn(struct anthropic_writer *w, size_t from, size_t to, bool is
         TEXT_ADD(&w->t, "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\".\"}]}");
     }
     if (is_last && w->o->profile->refuses_prefill && is_prefill(w, from, to)) {
-        anthropic_drop(w, "prefill");
+        write_drop(w, "prefill");
         return;
     }
     add_plain_turn(w, SLICE("assistant"));
@@ -557,18 +528,18 @@ static void add_turn(struct anthropic_writer *w, size_t from, size_t to, bool is
     TEXT_ADD(&w->t, "]}");
 }
 
-void anthropic_add_messages(struct anthropic_writer *w)
+void anthropic_add_messages(struct writer *w)
 {
     const struct chat_request *r = w->r;
     for (size_t i = 0; i < r->message_count; i++) {
-        w->has_conversation = w->has_conversation || !is_system(&r->messages[i]);
+        w->has_conversation = w->has_conversation || !chat_is_system(&r->messages[i]);
     }
     add_system(w);
     text_add_json_key(&w->t, "messages");
     TEXT_ADD(&w->t, "[");
     size_t opened = w->t.len;
     for (size_t i = 0; i < r->message_count; i++) {
-        if (!is_system(&r->messages[i])) {
+        if (!chat_is_system(&r->messages[i])) {
             name_lacks(w, &r->messages[i]);
         }
     }

@@ -30,24 +30,6 @@ struct memory {
 };
 static_assert(sizeof(struct memory) <= ANTHROPIC_DECODER_BYTES, "grows with its struct");
 
-static enum err send(struct stream_decoder *d, struct chat_chunk *chunk)
-{
-    chunk->provider = ANTHROPIC_NAME;
-    return d->on_chunk(d->ctx, chunk);
-}
-
-static enum err send_text(struct stream_decoder *d, enum chat_chunk_kind kind, int number,
-                          struct slice text)
-{
-    struct chat_chunk chunk = {.kind = kind, .text = text};
-    if (kind == CHAT_CHUNK_THINKING) {
-        chunk.block = number;
-    } else {
-        chunk.tool = number;
-    }
-    return text.len ? send(d, &chunk) : OK;
-}
-
 static enum err send_start(struct stream_decoder *d, yyjson_val *message)
 {
     struct memory *m = d->state;
@@ -60,7 +42,7 @@ static enum err send_start(struct stream_decoder *d, yyjson_val *message)
         return OK;
     }
     m->is_started = true;
-    return send(d, &chunk);
+    return stream_pass(d, &chunk);
 }
 
 static struct block *find_block(const struct memory *m, int64_t index)
@@ -82,7 +64,7 @@ static enum err start_thinking(struct stream_decoder *d, struct block *b, yyjson
     b->kind = BLOCK_THINKING;
     b->number = m->thoughts < CALLS_MAX ? m->thoughts++ : CALLS_MAX;
     chunk.block = b->number;
-    return chunk.text.len || chunk.signature.len || chunk.data.len ? send(d, &chunk) : OK;
+    return chunk.text.len || chunk.signature.len || chunk.data.len ? stream_pass(d, &chunk) : OK;
 }
 
 static enum err start_call(struct stream_decoder *d, struct block *b, yyjson_val *v)
@@ -110,7 +92,7 @@ static enum err start_call(struct stream_decoder *d, struct block *b, yyjson_val
         return E_LIMIT;
     }
     b->number = chunk.tool = m->calls++;
-    return send(d, &chunk);
+    return stream_pass(d, &chunk);
 }
 
 static enum err start_opaque(struct stream_decoder *d, struct block *b, yyjson_val *v)
@@ -144,7 +126,7 @@ static enum err start_block(struct stream_decoder *d, int64_t index, yyjson_val 
     }
     *b = (struct block){.index = index, .next = b->next};
     if (slice_eq(type, SLICE("text"))) {
-        return send_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(v, "text"));
+        return stream_pass_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(v, "text"));
     }
     if (slice_eq(type, SLICE("thinking")) || slice_eq(type, SLICE("redacted_thinking"))) {
         return start_thinking(d, b, v);
@@ -162,8 +144,8 @@ static enum err take_input(struct stream_decoder *d, struct block *b, struct sli
     }
     b->has_input = true;
     switch (b->kind) {
-    case BLOCK_CALL: return send_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, text);
-    case BLOCK_JSON: return send_text(d, CHAT_CHUNK_TEXT, 0, text);
+    case BLOCK_CALL: return stream_pass_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, text);
+    case BLOCK_JSON: return stream_pass_text(d, CHAT_CHUNK_TEXT, 0, text);
     case BLOCK_OPAQUE: text_add(&b->input, text); return b->input.is_full ? E_NOMEM : OK;
     case BLOCK_TEXT:
     case BLOCK_THINKING: break;
@@ -179,21 +161,21 @@ static enum err take_delta(struct stream_decoder *d, int64_t index, yyjson_val *
     int number = b ? b->number : 0;
     struct chat_chunk chunk = {.kind = CHAT_CHUNK_THINKING, .block = number};
     if (slice_eq(type, SLICE("text_delta"))) {
-        return send_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(delta, "text"));
+        return stream_pass_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(delta, "text"));
     }
     if (slice_eq(type, SLICE("thinking_delta"))) {
-        return send_text(d, CHAT_CHUNK_THINKING, number, json_get_string(delta, "thinking"));
+        return stream_pass_text(d, CHAT_CHUNK_THINKING, number, json_get_string(delta, "thinking"));
     }
     if (slice_eq(type, SLICE("signature_delta"))) {
         chunk.signature = json_get_string(delta, "signature");
-        return chunk.signature.len ? send(d, &chunk) : OK;
+        return chunk.signature.len ? stream_pass(d, &chunk) : OK;
     }
     if (slice_eq(type, SLICE("input_json_delta"))) {
         return take_input(d, b, json_get_string(delta, "partial_json"));
     }
     if (slice_eq(type, SLICE("citations_delta"))) {
         struct slice text = json_text(d->scratch, json_get(delta, "citation"));
-        return send_text(d, CHAT_CHUNK_CITATION, 0, text);
+        return stream_pass_text(d, CHAT_CHUNK_CITATION, 0, text);
     }
     return OK; /* what comes after this was written */
 }
@@ -225,15 +207,16 @@ static enum err send_opaque(struct stream_decoder *d, const struct block *b)
     }
     TEXT_ADD(&t, "}");
     struct chat_chunk chunk = {.kind = CHAT_CHUNK_OPAQUE, .name = b->name, .text = text_slice(&t)};
-    return t.is_full ? E_NOMEM : send(d, &chunk);
+    return t.is_full ? E_NOMEM : stream_pass(d, &chunk);
 }
 
 static enum err end_block(struct stream_decoder *d, const struct block *b)
 {
     switch (b->kind) {
     case BLOCK_CALL:
-        return b->has_input ? OK : send_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, b->start);
-    case BLOCK_JSON: return b->has_input ? OK : send_text(d, CHAT_CHUNK_TEXT, 0, b->start);
+        return b->has_input ? OK
+                            : stream_pass_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, b->start);
+    case BLOCK_JSON: return b->has_input ? OK : stream_pass_text(d, CHAT_CHUNK_TEXT, 0, b->start);
     case BLOCK_OPAQUE: return send_opaque(d, b);
     case BLOCK_TEXT:
     case BLOCK_THINKING: break;
@@ -271,10 +254,10 @@ static enum err take_end(struct stream_decoder *d, yyjson_val *delta)
         chunk.finish = CHAT_FINISH_STOP; /* the call was the answer */
     }
     if (!e && chunk.finish != CHAT_FINISH_NONE) {
-        e = send(d, &chunk);
+        e = stream_pass(d, &chunk);
     }
     struct chat_chunk usage = {.kind = CHAT_CHUNK_USAGE, .usage = d->outcome->usage};
-    return e || !d->outcome->has_usage ? e : send(d, &usage);
+    return e || !d->outcome->has_usage ? e : stream_pass(d, &usage);
 }
 
 enum err anthropic_decode_event(struct stream_decoder *d, struct slice data)
@@ -310,5 +293,5 @@ enum err anthropic_decode_event(struct stream_decoder *d, struct slice data)
         return take_end(d, json_get(root, "delta"));
     }
     struct chat_chunk end = {.kind = CHAT_CHUNK_END};
-    return slice_eq(type, SLICE("message_stop")) ? send(d, &end) : OK;
+    return slice_eq(type, SLICE("message_stop")) ? stream_pass(d, &end) : OK;
 }

@@ -1,7 +1,7 @@
 #include "dialect/anthropic.h"
 #include "dialect/write.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512, STATUS_OVERLOADED = 529 };
+enum { STATUS_OVERLOADED = 529 };
 
 struct fault_row {
     int status;
@@ -122,29 +122,20 @@ static enum blame blame_of(int status, const struct upstream_fault *f)
                                         "spend_limit_reached", "billing_error"};
     static const char *const key[] = {"invalid x-api-key", "authentication_error"};
     static const char *const model[] = {"model: "};
-    if (status == 402 || (status < 500 && (read_says(f->message, quota, ARRAY_LEN(quota)) ||
-                                           read_says(f->code, quota, ARRAY_LEN(quota)) ||
-                                           read_says(f->type, quota, ARRAY_LEN(quota))))) {
+    if (status < 500 && (read_says(f->message, quota, ARRAY_LEN(quota)) ||
+                         read_says(f->code, quota, ARRAY_LEN(quota)) ||
+                         read_says(f->type, quota, ARRAY_LEN(quota)))) {
         return BLAME_US_QUOTA;
     }
-    if (status == 401 || status == 403 ||
-        (status == 400 &&
-         (read_says(f->message, key, ARRAY_LEN(key)) || read_says(f->type, key, ARRAY_LEN(key))))) {
+    if (status == 400 &&
+        (read_says(f->message, key, ARRAY_LEN(key)) || read_says(f->type, key, ARRAY_LEN(key)))) {
         return BLAME_US_KEY;
     }
-    if (status == 404 || status == 405 ||
-        (status == 400 && slice_eq(f->type, SLICE("not_found_error")) &&
-         read_says(f->message, model, ARRAY_LEN(model)))) {
+    if (status == 400 && slice_eq(f->type, SLICE("not_found_error")) &&
+        read_says(f->message, model, ARRAY_LEN(model))) {
         return BLAME_US_DEPLOYMENT;
     }
-    if (status == 429) {
-        return BLAME_LIMITED;
-    }
-    if (status < 400 || status >= 500 || status == 407 || status == 408 || status == 409 ||
-        status == 424 || status == 425) {
-        return BLAME_PROVIDER;
-    }
-    return BLAME_CLIENT;
+    return read_blame(status);
 }
 
 void anthropic_read_fault(struct arena *a, int status, struct slice body,

@@ -20,12 +20,12 @@ struct thought {
     struct slice display;
 };
 
-static bool is_counting(const struct anthropic_writer *w)
+static bool is_counting(const struct writer *w)
 {
     return w->o->op == CHAT_OP_COUNT_TOKENS;
 }
 
-static int64_t max_tokens_of(const struct anthropic_writer *w)
+static int64_t max_tokens_of(const struct writer *w)
 {
     int64_t value = 0;
     if (slice_to_i64(w->r->max_tokens.text, &value) && value >= 0) {
@@ -40,7 +40,7 @@ static int64_t max_tokens_of(const struct anthropic_writer *w)
 /* --- thinking ----------------------------------------------------------------------------------
  */
 
-static struct slice known_effort(const struct anthropic_writer *w)
+struct slice anthropic_effort(const struct writer *w)
 {
     const struct dialect_profile *p = w->o->profile;
     struct slice effort = w->r->reasoning_effort;
@@ -54,7 +54,7 @@ static struct slice known_effort(const struct anthropic_writer *w)
                                               : effort;
 }
 
-static int64_t budget_of_effort(struct slice effort)
+int64_t anthropic_budget(struct slice effort)
 {
     static const struct {
         struct slice effort;
@@ -76,10 +76,10 @@ static struct slice effort_of_budget(int64_t budget)
     return budget < 2048 ? SLICE("low") : budget < 8192 ? SLICE("medium") : SLICE("high");
 }
 
-static void think_off(struct anthropic_writer *w, struct thought *out)
+static void think_off(struct writer *w, struct thought *out)
 {
     if (w->o->profile->refuses_thinking_off) {
-        anthropic_drop(w, "thinking");
+        write_drop(w, "thinking");
     } else {
         out->kind = THOUGHT_OFF;
     }
@@ -87,7 +87,7 @@ static void think_off(struct anthropic_writer *w, struct thought *out)
 
 /* A budget lies between the API's least and the answer's bound, which is not raised: it is what was
  * reserved for. */
-static void think_budget(struct anthropic_writer *w, int64_t budget, struct thought *out)
+static void think_budget(struct writer *w, int64_t budget, struct thought *out)
 {
     int64_t most = max_tokens_of(w) - 1;
     budget = i64_max(budget, BUDGET_LEAST_TOKENS);
@@ -96,14 +96,14 @@ static void think_budget(struct anthropic_writer *w, int64_t budget, struct thou
     } else if (most >= BUDGET_LEAST_TOKENS) {
         out->budget = most;
     } else {
-        anthropic_drop(w, "thinking");
+        write_drop(w, "thinking");
         return;
     }
     out->kind = THOUGHT_BUDGET;
 }
 
 /* The way to think that the model knows, where it is asked to. */
-static void think(struct anthropic_writer *w, bool by_effort, struct thought *out)
+static void think(struct writer *w, bool by_effort, struct thought *out)
 {
     const struct dialect_profile *p = w->o->profile;
     const struct chat_request *r = w->r;
@@ -118,16 +118,16 @@ static void think(struct anthropic_writer *w, bool by_effort, struct thought *ou
         out->effort = out->effort.len || !has_budget ? out->effort : effort_of_budget(budget);
         out->display = by_effort && !out->display.len ? SLICE("summarized") : out->display;
     } else if (is_open && !p->refuses_thinking_budget) {
-        think_budget(w, budget_of_effort(r->reasoning_effort), out);
+        think_budget(w, anthropic_budget(r->reasoning_effort), out);
     } else {
-        anthropic_drop(w, "thinking");
+        write_drop(w, "thinking");
     }
 }
 
-static struct thought plan_thinking(struct anthropic_writer *w)
+static struct thought plan_thinking(struct writer *w)
 {
     const struct chat_request *r = w->r;
-    struct thought out = {.effort = known_effort(w), .display = r->thinking_display};
+    struct thought out = {.effort = anthropic_effort(w), .display = r->thinking_display};
     bool is_none = slice_eq(r->reasoning_effort, SLICE("none"));
     bool by_effort = r->thinking == CHAT_THINKING_DEFAULT && out.effort.len;
     if (r->thinking == CHAT_THINKING_OFF || (is_none && r->thinking <= CHAT_THINKING_UNSAID)) {
@@ -137,7 +137,7 @@ static struct thought plan_thinking(struct anthropic_writer *w)
     }
     if (out.effort.len && !w->o->profile->takes_effort) {
         if (out.kind == THOUGHT_NONE || r->thinking != CHAT_THINKING_DEFAULT) {
-            anthropic_drop(w, "reasoning_effort");
+            write_drop(w, "reasoning_effort");
         }
         out.effort = SLICE_NONE;
     }
@@ -145,12 +145,12 @@ static struct thought plan_thinking(struct anthropic_writer *w)
     return out;
 }
 
-static void add_thinking(struct anthropic_writer *w, const struct thought *thought)
+static void add_thinking(struct writer *w, const struct thought *thought)
 {
     struct text *t = &w->t;
     if (thought->kind == THOUGHT_NONE) {
         if (thought->display.len) {
-            anthropic_drop(w, "thinking.display");
+            write_drop(w, "thinking.display");
         }
         return;
     }
@@ -172,12 +172,12 @@ static void add_thinking(struct anthropic_writer *w, const struct thought *thoug
  */
 
 /* The schema is told as a format, or as a tool to be called with the answer. */
-static bool has_json_tool(const struct anthropic_writer *w)
+static bool has_json_tool(const struct writer *w)
 {
     return w->r->format == CHAT_FORMAT_SCHEMA && !w->o->profile->takes_output_format;
 }
 
-static void add_output_config(struct anthropic_writer *w, struct slice effort)
+static void add_output_config(struct writer *w, struct slice effort)
 {
     struct text *t = &w->t;
     bool has_format = w->r->format == CHAT_FORMAT_SCHEMA && !has_json_tool(w);
@@ -199,27 +199,23 @@ static void add_output_config(struct anthropic_writer *w, struct slice effort)
 /* --- tools -------------------------------------------------------------------------------------
  */
 
-/* The API wants an object at the top of every schema. */
-static void add_schema(struct anthropic_writer *w, struct slice schema)
+void anthropic_add_schema(struct text *t, struct slice schema)
 {
     static const struct span_name name = {SLICE_INIT("type"), false};
     struct span type;
     struct span_object o;
-    text_add_json_key(&w->t, "input_schema");
     if (schema.len == 0 || spans_scan(schema, &name, 1, &type, &o)) {
-        TEXT_ADD(&w->t, "{\"type\":\"object\",\"properties\":{}}");
-        return;
+        TEXT_ADD(t, "{\"type\":\"object\",\"properties\":{}}");
+    } else if (type.kind != SPAN_ABSENT) {
+        text_add(t, schema); /* every keyword of it, in its order */
+    } else {
+        TEXT_ADD(t, "{\"type\":\"object\"");
+        text_add(t, o.members ? SLICE(",") : SLICE_NONE);
+        text_add(t, slice_from(schema, o.open + 1));
     }
-    if (type.kind != SPAN_ABSENT) {
-        text_add(&w->t, schema); /* every keyword of it, in its order */
-        return;
-    }
-    TEXT_ADD(&w->t, "{\"type\":\"object\"");
-    text_add(&w->t, o.members ? SLICE(",") : SLICE_NONE);
-    text_add(&w->t, slice_from(schema, o.open + 1));
 }
 
-static void add_tool(struct anthropic_writer *w, const struct chat_tool *tool)
+static void add_tool(struct writer *w, const struct chat_tool *tool)
 {
     struct text *t = &w->t;
     if (tool->raw.len) {
@@ -230,18 +226,19 @@ static void add_tool(struct anthropic_writer *w, const struct chat_tool *tool)
     write_element(t);
     write_string(t, "name", tool->name);
     write_string_if(t, "description", tool->description);
-    add_schema(w, tool->schema);
+    text_add_json_key(t, "input_schema");
+    anthropic_add_schema(t, tool->schema);
     if (tool->has_strict && w->o->profile->takes_output_format) {
         write_bool(t, "strict", tool->is_strict);
     } else if (tool->is_strict) {
-        anthropic_drop(w, "tools.strict");
+        write_drop(w, "tools.strict");
     }
     anthropic_add_extras(w, tool->extras, tool->provider);
     anthropic_add_marker(w, tool->cache_marker);
     TEXT_ADD(t, "}");
 }
 
-static size_t add_given_tools(struct anthropic_writer *w)
+static size_t add_given_tools(struct writer *w)
 {
     const struct chat_request *r = w->r;
     size_t sent = 0;
@@ -257,9 +254,8 @@ static size_t add_given_tools(struct anthropic_writer *w)
     return sent;
 }
 
-/* A history with calls is refused where no tool is named: their names are told, and that none is to
- * be called. */
-static size_t add_remembered_tools(struct anthropic_writer *w)
+size_t anthropic_add_remembered(struct writer *w,
+                                void (*add)(struct writer *w, const struct chat_tool *tool))
 {
     struct text names = text_growing(w->arena);
     size_t sent = 0;
@@ -272,7 +268,7 @@ static size_t add_remembered_tools(struct anthropic_writer *w)
             }
             if (names.len != before) {
                 const struct chat_tool tool = {.name = m->parts[k].name};
-                add_tool(w, &tool);
+                add(w, &tool);
                 sent++;
             }
         }
@@ -281,13 +277,12 @@ static size_t add_remembered_tools(struct anthropic_writer *w)
     return sent;
 }
 
-static void add_json_tool(struct anthropic_writer *w)
+struct chat_tool anthropic_json_tool(const struct chat_request *r)
 {
-    const struct chat_tool tool = {
+    return (struct chat_tool){
         .name = ANTHROPIC_JSON_TOOL,
         .description = SLICE("Call this with the final answer, once, instead of writing it."),
-        .schema = w->r->format_schema};
-    add_tool(w, &tool);
+        .schema = r->format_schema};
 }
 
 static struct slice choice_type(enum chat_tool_choice choice)
@@ -303,14 +298,13 @@ static struct slice choice_type(enum chat_tool_choice choice)
 }
 
 /* Where the model thinks, no call can be forced (trap 10). */
-static void add_tool_choice(struct anthropic_writer *w, enum chat_tool_choice choice,
-                            struct slice name)
+static void add_tool_choice(struct writer *w, enum chat_tool_choice choice, struct slice name)
 {
     struct text *t = &w->t;
     int parallel = w->r->parallel_tool_calls;
     bool is_forced = choice == CHAT_CHOICE_REQUIRED || choice == CHAT_CHOICE_NAMED;
     if (is_forced && w->is_thinking) {
-        anthropic_drop(w, "tool_choice");
+        write_drop(w, "tool_choice");
         choice = CHAT_CHOICE_AUTO;
     }
     if (choice == CHAT_CHOICE_DEFAULT && parallel != 0) {
@@ -328,7 +322,7 @@ static void add_tool_choice(struct anthropic_writer *w, enum chat_tool_choice ch
     TEXT_ADD(t, "}");
 }
 
-static void add_tools(struct anthropic_writer *w)
+static void add_tools(struct writer *w)
 {
     struct text *t = &w->t;
     enum chat_tool_choice choice = w->r->tool_choice;
@@ -339,13 +333,14 @@ static void add_tools(struct anthropic_writer *w)
     TEXT_ADD(t, "[");
     size_t sent = add_given_tools(w);
     if (has_json_tool(w)) {
-        add_json_tool(w);
+        const struct chat_tool tool = anthropic_json_tool(w->r);
+        add_tool(w, &tool);
         choice = sent ? CHAT_CHOICE_REQUIRED : CHAT_CHOICE_NAMED;
         name = ANTHROPIC_JSON_TOOL;
         sent++;
     } else if (!sent) {
-        sent = add_remembered_tools(w);
-        choice = CHAT_CHOICE_NONE;
+        sent = anthropic_add_remembered(w, add_tool);
+        choice = CHAT_CHOICE_NONE; /* none of them is to be called */
     }
     if (!sent && !t->is_full) {
         assert(is_begun && before);
@@ -369,8 +364,7 @@ static double value_of(struct slice number)
     return strtod(room, NULL);
 }
 
-/* True: it was sent. */
-static bool add_temperature(struct anthropic_writer *w)
+bool anthropic_add_temperature(struct writer *w)
 {
     struct slice text = w->r->temperature.text;
     if (text.len == 0) {
@@ -380,79 +374,70 @@ static bool add_temperature(struct anthropic_writer *w)
     bool is_one = value >= 1.0 && value <= 1.0;
     if (w->o->profile->refuses_sampling || (w->is_thinking && !is_one)) {
         if (!w->r->is_temperature_default && !is_one) {
-            anthropic_drop(w, "temperature");
+            write_drop(w, "temperature");
         }
         return false;
     }
     if (value > 1.0) {
-        anthropic_drop(w, "temperature"); /* the API's scale ends there */
+        write_drop(w, "temperature"); /* the API's scale ends there */
         text = SLICE("1");
     }
     write_raw(&w->t, "temperature", text);
     return true;
 }
 
-static void add_top(struct anthropic_writer *w, bool has_temperature)
+void anthropic_add_top_p(struct writer *w, const char *name, bool has_temperature)
 {
     const struct dialect_profile *p = w->o->profile;
     struct slice top_p = w->r->top_p.text;
-    if (top_p.len) {
-        bool is_refused = p->refuses_sampling || (p->refuses_both_sampling && has_temperature) ||
-                          (w->is_thinking && value_of(top_p) < 0.95);
-        if (!is_refused) {
-            write_raw(&w->t, "top_p", top_p);
-        } else if (value_of(top_p) < 1.0) {
-            anthropic_drop(w, "top_p");
-        }
+    if (top_p.len == 0) {
+        return;
     }
-    if (w->r->top_k.text.len) {
-        if (p->refuses_sampling || w->is_thinking) {
-            anthropic_drop(w, "top_k");
-        } else {
-            write_raw(&w->t, "top_k", w->r->top_k.text);
-        }
+    if (!p->refuses_sampling && !(p->refuses_both_sampling && has_temperature) &&
+        !(w->is_thinking && value_of(top_p) < 0.95)) {
+        write_raw(&w->t, name, top_p);
+    } else if (value_of(top_p) < 1.0) {
+        write_drop(w, "top_p");
     }
 }
 
-/* What the API has no words for; a value that asks for nothing is not missed. */
-static void name_unknown(struct anthropic_writer *w)
+static void add_top_k(struct writer *w)
 {
-    const struct {
-        const char *name;
-        struct slice text, nothing;
-    } members[] = {
-        {"seed", w->r->seed.text, SLICE_NONE},
-        {"n", w->r->choices.text, SLICE("1")},
-        {"frequency_penalty", w->r->frequency_penalty.text, SLICE("0")},
-        {"presence_penalty", w->r->presence_penalty.text, SLICE("0")},
-        {"metadata", w->r->metadata, SLICE("{}")},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        if (members[i].text.len && !slice_eq(members[i].text, members[i].nothing)) {
-            anthropic_drop(w, members[i].name);
-        }
+    struct slice top_k = w->r->top_k.text;
+    if (top_k.len && (w->o->profile->refuses_sampling || w->is_thinking)) {
+        write_drop(w, "top_k");
+    } else {
+        write_raw_if(&w->t, "top_k", top_k);
     }
 }
 
-static void add_stops(struct anthropic_writer *w)
+void anthropic_drop_unknown(struct writer *w)
+{
+    const struct chat_request *r = w->r;
+    write_drop_if(w, "seed", r->seed.text, SLICE_NONE);
+    write_drop_if(w, "n", r->choices.text, SLICE("1"));
+    write_drop_if(w, "frequency_penalty", r->frequency_penalty.text, SLICE("0"));
+    write_drop_if(w, "presence_penalty", r->presence_penalty.text, SLICE("0"));
+    write_drop_if(w, "metadata", r->metadata, SLICE("{}"));
+}
+
+void anthropic_add_stops(struct writer *w, const char *name)
 {
     const struct chat_request *r = w->r;
     size_t sent = 0;
     for (size_t i = 0; i < r->stop_count; i++) {
-        if (anthropic_is_blank(r->stops[i])) {
-            anthropic_drop(w, "stop"); /* refused when it is white space alone */
+        if (w->is_claude && anthropic_is_blank(r->stops[i])) {
+            write_drop(w, "stop"); /* refused when it is white space alone */
             continue;
         }
         if (sent++ == 0) {
-            text_add_json_key(&w->t, "stop_sequences");
+            text_add_json_key(&w->t, name);
             TEXT_ADD(&w->t, "[");
         }
         write_next(&w->t);
         text_add_json_string(&w->t, r->stops[i]);
     }
-    if (sent) {
-        TEXT_ADD(&w->t, "]");
-    }
+    text_add(&w->t, sent ? SLICE("]") : SLICE_NONE);
 }
 
 /* --- who asks, and how -------------------------------------------------------------------------
@@ -473,10 +458,10 @@ static bool is_personal(struct slice user)
     return digits >= 7 && digits <= 15;
 }
 
-static void add_user(struct anthropic_writer *w)
+static void add_user(struct writer *w)
 {
     if (w->r->user.len && is_personal(w->r->user)) {
-        anthropic_drop(w, "user");
+        write_drop(w, "user");
     } else if (w->r->user.len) {
         text_add_json_key(&w->t, "metadata");
         TEXT_ADD(&w->t, "{");
@@ -485,7 +470,7 @@ static void add_user(struct anthropic_writer *w)
     }
 }
 
-static void add_tier(struct anthropic_writer *w)
+static void add_tier(struct writer *w)
 {
     struct slice tier = w->r->service_tier;
     if (slice_eq(tier, SLICE("auto")) || slice_eq(tier, SLICE("standard_only"))) {
@@ -493,18 +478,16 @@ static void add_tier(struct anthropic_writer *w)
     } else if (slice_eq(tier, SLICE("default"))) {
         write_string(&w->t, "service_tier", SLICE("standard_only"));
     } else if (tier.len) {
-        anthropic_drop(w, "service_tier");
+        write_drop(w, "service_tier");
     }
 }
 
 enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
                                   const struct encode_options *o, struct body_parts *out)
 {
-    struct anthropic_writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    struct writer w = write_begin(a, r, o, out);
+    w.is_claude = true;
     assert(o->profile);
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     TEXT_ADD(&w.t, "{");
     if (o->is_vertex) {
         TEXT_ADD(&w.t, ANTHROPIC_VERTEX_VERSION);
@@ -521,11 +504,12 @@ enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
     add_thinking(&w, &thought);
     add_output_config(&w, thought.effort);
     if (!is_counting(&w)) {
-        add_top(&w, add_temperature(&w));
-        add_stops(&w);
+        anthropic_add_top_p(&w, "top_p", anthropic_add_temperature(&w));
+        add_top_k(&w);
+        anthropic_add_stops(&w, "stop_sequences");
         add_user(&w);
         add_tier(&w);
-        name_unknown(&w);
+        anthropic_drop_unknown(&w);
         if (o->is_stream) {
             write_bool(&w.t, "stream", true);
             out->adds_usage = !r->wants_usage; /* every stream tells it */
@@ -533,8 +517,5 @@ enum err anthropic_encode_request(struct arena *a, const struct chat_request *r,
     }
     anthropic_add_extras(&w, r->extras, r->provider);
     TEXT_ADD(&w.t, "}");
-    out->parts[out->count++] = text_slice(&w.t);
-    out->bytes = w.t.len;
-    out->dropped = text_slice(&w.dropped);
-    return w.t.is_full || w.dropped.is_full ? E_NOMEM : OK;
+    return write_end(&w.t, &w.dropped, out);
 }

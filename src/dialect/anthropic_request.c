@@ -71,12 +71,7 @@ static bool is_bounded_type(const struct span *type)
     static const struct slice types[] = {SLICE_INIT("text"), SLICE_INIT("thinking"),
                                          SLICE_INIT("tool_use"), SLICE_INIT("search_result"),
                                          SLICE_INIT("tool_reference")};
-    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-        if (span_string_is(type, types[i])) {
-            return true;
-        }
-    }
-    return false;
+    return read_is_one_of(type, types, ARRAY_LEN(types));
 }
 
 static int64_t block_bound(struct slice block, int depth)
@@ -109,12 +104,8 @@ static int64_t blocks_bound(struct slice blocks, int depth)
     if (depth > BLOCK_DEPTH_MAX || span_skim(&c, blocks)) {
         return -1;
     }
-    while (span_next(&c, &block) == SPAN_ITEM) {
-        int64_t more = block.kind == SPAN_OBJECT ? block_bound(block.value, depth) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &block) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, block.kind == SPAN_OBJECT ? block_bound(block.value, depth) : 0);
     }
     return sum;
 }
@@ -128,12 +119,8 @@ static int64_t message_bound(struct slice message)
     if (span_skim(&c, message)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_ARRAY ? blocks_bound(m.value, 0) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_ARRAY ? blocks_bound(m.value, 0) : 0);
     }
     return sum;
 }
@@ -146,12 +133,8 @@ static int64_t messages_bound(const struct span *messages)
     if (messages->kind != SPAN_ARRAY || messages->depth == 2 || span_skim(&c, messages->value)) {
         return 0;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_OBJECT ? message_bound(m.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_OBJECT ? message_bound(m.value) : 0);
     }
     return sum;
 }
@@ -313,7 +296,7 @@ enum err anthropic_scan(struct arena *a, enum chat_operation op, struct slice bo
 {
     struct anthropic_members *m = ARENA_NEW(a, struct anthropic_members);
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }

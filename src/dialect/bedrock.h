@@ -1,6 +1,6 @@
 /* dialect/bedrock.h -- private to src/dialect: the vocabulary of AWS Bedrock's Converse, which only
  * providers speak. What it shares with Anthropic's (ids of calls, arguments as objects, the tool
- * that stands for a formatted answer) is taken from there. */
+ * that stands for a formatted answer, sampling and stops) is taken from there. */
 #ifndef DIALECT_BEDROCK_H
 #define DIALECT_BEDROCK_H
 
@@ -8,30 +8,14 @@
 
 #define BEDROCK_NAME SLICE("bedrock")
 
-struct bedrock_writer {
-    struct text t;
-    struct text dropped;
-    const struct chat_request *r;
-    const struct encode_options *o;
-    struct arena *arena;
-    size_t markers;     /* cache points written */
-    size_t documents;   /* written; each needs a name of its own */
-    size_t calls_at;    /* the message whose calls the results at hand answer */
-    uint64_t answered;  /* bit i: its part i has its result */
-    bool is_claude;     /* what only Claude knows may be sent */
-    bool takes_markers; /* Claude and Nova */
-    bool is_thinking;   /* thinking was asked for */
-};
-
 /* bedrock_params.c */
 enum err bedrock_encode_request(struct arena *a, const struct chat_request *r,
                                 const struct encode_options *o, struct body_parts *out);
-void bedrock_drop(struct bedrock_writer *w, const char *name);
 /* ,{"cachePoint":...} where the part or tool was marked and the model takes it. */
-void bedrock_add_marker(struct bedrock_writer *w, struct slice marker);
+void bedrock_add_marker(struct writer *w, struct slice marker);
 
 /* bedrock_encode.c: "system" and "messages". */
-void bedrock_add_messages(struct bedrock_writer *w);
+void bedrock_add_messages(struct writer *w);
 /* Whether there are calls or results among the messages. */
 bool bedrock_has_calls(const struct chat_request *r);
 

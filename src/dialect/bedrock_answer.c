@@ -3,8 +3,6 @@
 #include "dialect/bedrock.h"
 #include "dialect/read.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512 };
-
 enum chat_finish bedrock_finish(struct slice reason)
 {
     static const struct {

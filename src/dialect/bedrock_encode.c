@@ -10,7 +10,7 @@
 #include "dialect/bedrock.h"
 #include "dialect/write.h"
 
-enum { ANSWERED_KNOWN = 64, NAME_MAX_BYTES = 180 };
+enum { NAME_MAX_BYTES = 180 };
 
 bool bedrock_has_calls(const struct chat_request *r)
 {
@@ -81,14 +81,14 @@ static bool has_text(const struct chat_part *parts, size_t count)
 }
 
 /* Claude's signatures are good wherever Claude runs; other models' are their own provider's. */
-static bool is_ours(const struct bedrock_writer *w, struct slice provider)
+static bool is_ours(const struct writer *w, struct slice provider)
 {
     return slice_eq(provider, BEDROCK_NAME) || (w->is_claude && slice_eq(provider, ANTHROPIC_NAME));
 }
 
 /* The name under which the part is missed, or NULL: it can be sent. Blank texts are not missed.
  * Pictures and files are sent as bytes: Converse fetches nothing but from S3. */
-static const char *lack_of(const struct bedrock_writer *w, const struct chat_part *p)
+static const char *lack_of(const struct writer *w, const struct chat_part *p)
 {
     bool has_proof = p->data.len ? slice_eq(p->provider, BEDROCK_NAME) /* its own encoding */
                                  : p->signature.len && is_ours(w, p->provider);
@@ -112,7 +112,7 @@ static const char *lack_of(const struct bedrock_writer *w, const struct chat_par
     return NULL;
 }
 
-static bool is_sendable(const struct bedrock_writer *w, const struct chat_message *m)
+static bool is_sendable(const struct writer *w, const struct chat_message *m)
 {
     for (size_t i = 0; i < m->part_count; i++) {
         if (!lack_of(w, &m->parts[i])) {
@@ -122,14 +122,14 @@ static bool is_sendable(const struct bedrock_writer *w, const struct chat_messag
     return false;
 }
 
-static void name_lacks(struct bedrock_writer *w, const struct chat_part *parts, size_t count)
+static void name_lacks(struct writer *w, const struct chat_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const char *lack = lack_of(w, &parts[i]);
         if (parts[i].kind == CHAT_OPAQUE && lack) {
             drop_name(&w->dropped, parts[i].name);
         } else if (lack) {
-            bedrock_drop(w, lack);
+            write_drop(w, lack);
         }
         drop_extras(&w->dropped, parts[i].extras);
     }
@@ -138,7 +138,7 @@ static void name_lacks(struct bedrock_writer *w, const struct chat_part *parts, 
 /* --- blocks ------------------------------------------------------------------------------------
  */
 
-static void add_text(struct bedrock_writer *w, struct slice text)
+static void add_text(struct writer *w, struct slice text)
 {
     write_element(&w->t);
     write_string(&w->t, "text", text);
@@ -146,7 +146,7 @@ static void add_text(struct bedrock_writer *w, struct slice text)
 }
 
 /* A name has letters, digits, single spaces, hyphens and brackets, and is no other document's. */
-static void add_document_name(struct bedrock_writer *w, struct slice name)
+static void add_document_name(struct writer *w, struct slice name)
 {
     char room[NAME_MAX_BYTES + 32];
     struct text t = text_in(room, sizeof(room));
@@ -166,7 +166,7 @@ static void add_document_name(struct bedrock_writer *w, struct slice name)
     write_string(&w->t, "name", text_slice(&t));
 }
 
-static void add_document(struct bedrock_writer *w, const struct chat_part *p)
+static void add_document(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -184,7 +184,7 @@ static void add_document(struct bedrock_writer *w, const struct chat_part *p)
             if (has_text(&p->parts[i], 1)) {
                 add_text(w, p->parts[i].text);
             } else {
-                bedrock_drop(w, "file.content");
+                write_drop(w, "file.content");
             }
         }
         TEXT_ADD(t, "]");
@@ -192,7 +192,7 @@ static void add_document(struct bedrock_writer *w, const struct chat_part *p)
     TEXT_ADD(t, "}}}");
 }
 
-static void add_image(struct bedrock_writer *w, const struct chat_part *p)
+static void add_image(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     if (!picture_of(p).len) {
@@ -207,7 +207,7 @@ static void add_image(struct bedrock_writer *w, const struct chat_part *p)
     TEXT_ADD(t, "}}}");
 }
 
-static void add_thinking(struct bedrock_writer *w, const struct chat_part *p)
+static void add_thinking(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -223,40 +223,16 @@ static void add_thinking(struct bedrock_writer *w, const struct chat_part *p)
     TEXT_ADD(t, "}}");
 }
 
-/* Servers that give no ids: call and result meet by their place. */
-static struct slice id_of_call(struct bedrock_writer *w, size_t message, size_t part)
-{
-    const struct chat_part *p = &w->r->messages[message].parts[part];
-    return p->id.len ? p->id : arena_printf(w->arena, "call_%zu_%zu", message, part);
-}
+static void add_plain(struct writer *w, const struct chat_part *p);
 
-/* The call that a result without an id answers: the first of its name that has none yet. */
-static struct slice id_of_result(struct bedrock_writer *w, const struct chat_part *result)
-{
-    const struct chat_message *m = &w->r->messages[w->calls_at];
-    if (result->id.len) {
-        return result->id;
-    }
-    for (size_t i = 0; i < m->part_count && i < ANSWERED_KNOWN; i++) {
-        bool is_named = !result->name.len || slice_eq(result->name, m->parts[i].name);
-        if (m->parts[i].kind == CHAT_TOOL_CALL && is_named && !(w->answered >> i & 1)) {
-            w->answered |= (uint64_t)1 << i;
-            return id_of_call(w, w->calls_at, i);
-        }
-    }
-    return SLICE("call_unknown");
-}
-
-static void add_plain(struct bedrock_writer *w, const struct chat_part *p);
-
-static void add_result(struct bedrock_writer *w, const struct chat_part *p)
+static void add_result(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     struct slice marker = p->cache_marker;
     write_element(t);
     TEXT_ADD(t, "\"toolResult\":{");
     text_add_json_key(t, "toolUseId");
-    anthropic_add_id(t, id_of_result(w, p));
+    anthropic_add_id(t, anthropic_id_of_result(w, p));
     TEXT_ADD(t, ",\"content\":[");
     name_lacks(w, p->parts, p->part_count);
     for (size_t i = 0; i < p->part_count; i++) {
@@ -274,7 +250,7 @@ static void add_result(struct bedrock_writer *w, const struct chat_part *p)
 }
 
 /* A part without its marker. */
-static void add_plain(struct bedrock_writer *w, const struct chat_part *p)
+static void add_plain(struct writer *w, const struct chat_part *p)
 {
     switch (p->kind) {
     case CHAT_TEXT:
@@ -289,17 +265,17 @@ static void add_plain(struct bedrock_writer *w, const struct chat_part *p)
     }
 }
 
-static void add_call(struct bedrock_writer *w, size_t message, size_t part)
+static void add_call(struct writer *w, size_t message, size_t part)
 {
     const struct chat_part *p = &w->r->messages[message].parts[part];
     struct text *t = &w->t;
     write_element(t);
     TEXT_ADD(t, "\"toolUse\":{");
     text_add_json_key(t, "toolUseId");
-    anthropic_add_id(t, id_of_call(w, message, part));
+    anthropic_add_id(t, anthropic_id_of_call(w, message, part));
     write_string(t, "name", p->name);
     text_add_json_key(t, "input");
-    anthropic_add_input(t, p->text, p->is_custom);
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}}");
 }
 
@@ -308,21 +284,16 @@ static void add_call(struct bedrock_writer *w, size_t message, size_t part)
 
 enum turn { TURN_NONE, TURN_USER, TURN_ASSISTANT };
 
-static bool is_system(const struct chat_message *m)
-{
-    return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
-}
-
-static enum turn turn_of(const struct bedrock_writer *w, size_t i)
+static enum turn turn_of(const struct writer *w, size_t i)
 {
     const struct chat_message *m = &w->r->messages[i];
-    if (is_system(m) || !is_sendable(w, m)) {
+    if (chat_is_system(m) || !is_sendable(w, m)) {
         return TURN_NONE;
     }
     return m->role == CHAT_ASSISTANT ? TURN_ASSISTANT : TURN_USER;
 }
 
-static void add_system(struct bedrock_writer *w)
+static void add_system(struct writer *w)
 {
     const struct chat_request *r = w->r;
     struct text *t = &w->t;
@@ -332,19 +303,18 @@ static void add_system(struct bedrock_writer *w)
     size_t opened = t->len;
     for (size_t i = 0; i < r->message_count; i++) {
         const struct chat_message *m = &r->messages[i];
-        for (size_t k = 0; is_system(m) && k < m->part_count; k++) {
+        for (size_t k = 0; chat_is_system(m) && k < m->part_count; k++) {
             const struct chat_part *p = &m->parts[k];
             if (p->kind == CHAT_TEXT && !anthropic_is_blank(p->text)) {
                 add_text(w, p->text);
                 bedrock_add_marker(w, p->cache_marker);
             } else if (p->kind != CHAT_TEXT) {
-                bedrock_drop(w, "system.content");
+                write_drop(w, "system.content");
             }
         }
     }
     if (r->format == CHAT_FORMAT_JSON) { /* Converse has no such format without a schema */
-        add_text(w, SLICE("Answer with one valid JSON object and nothing else: no prose around it, "
-                          "no code fence."));
+        add_text(w, ANTHROPIC_JSON_WISH);
     }
     if (t->len == opened && !t->is_full) {
         t->len = before;
@@ -354,7 +324,7 @@ static void add_system(struct bedrock_writer *w)
 }
 
 /* Results where is_results, the rest otherwise. */
-static void add_users_parts(struct bedrock_writer *w, const struct chat_message *m, bool is_results)
+static void add_users_parts(struct writer *w, const struct chat_message *m, bool is_results)
 {
     for (size_t k = 0; k < m->part_count; k++) {
         const struct chat_part *p = &m->parts[k];
@@ -371,7 +341,7 @@ static void add_users_parts(struct bedrock_writer *w, const struct chat_message 
     }
 }
 
-static void add_assistants_parts(struct bedrock_writer *w, size_t message)
+static void add_assistants_parts(struct writer *w, size_t message)
 {
     const struct chat_message *m = &w->r->messages[message];
     w->calls_at = message;
@@ -389,7 +359,7 @@ static void add_assistants_parts(struct bedrock_writer *w, size_t message)
     }
 }
 
-static void add_turn(struct bedrock_writer *w, enum turn turn, size_t from, size_t to)
+static void add_turn(struct writer *w, enum turn turn, size_t from, size_t to)
 {
     write_element(&w->t);
     write_string(&w->t, "role", turn == TURN_USER ? SLICE("user") : SLICE("assistant"));
@@ -407,8 +377,7 @@ static void add_turn(struct bedrock_writer *w, enum turn turn, size_t from, size
 }
 
 /* Whether the last turn is a text to go on from that the model would refuse. */
-static bool is_refused_prefill(const struct bedrock_writer *w, enum turn turn, size_t from,
-                               size_t to)
+static bool is_refused_prefill(const struct writer *w, enum turn turn, size_t from, size_t to)
 {
     if (turn != TURN_ASSISTANT || !w->o->profile->refuses_prefill) {
         return false;
@@ -427,7 +396,7 @@ static bool is_refused_prefill(const struct bedrock_writer *w, enum turn turn, s
     return true;
 }
 
-void bedrock_add_messages(struct bedrock_writer *w)
+void bedrock_add_messages(struct writer *w)
 {
     static const struct slice opening =
         SLICE_INIT("{\"role\":\"user\",\"content\":[{\"text\":\".\"}]}");
@@ -437,7 +406,7 @@ void bedrock_add_messages(struct bedrock_writer *w)
     TEXT_ADD(&w->t, "[");
     size_t opened = w->t.len;
     for (size_t i = 0; i < r->message_count; i++) {
-        if (!is_system(&r->messages[i])) {
+        if (!chat_is_system(&r->messages[i])) {
             name_lacks(w, r->messages[i].parts, r->messages[i].part_count);
         }
     }
@@ -455,7 +424,7 @@ void bedrock_add_messages(struct bedrock_writer *w)
             text_add(&w->t, opening); /* the conversation begins with the user */
         }
         if (is_refused_prefill(w, turn, i, to)) {
-            bedrock_drop(w, "prefill");
+            write_drop(w, "prefill");
         } else {
             add_turn(w, turn, i, to);
         }

@@ -144,24 +144,6 @@ struct memory {
 };
 static_assert(sizeof(struct memory) <= BEDROCK_DECODER_BYTES, "grows with its struct");
 
-static enum err send(struct stream_decoder *d, struct chat_chunk *chunk)
-{
-    chunk->provider = BEDROCK_NAME;
-    return d->on_chunk(d->ctx, chunk);
-}
-
-static enum err send_text(struct stream_decoder *d, enum chat_chunk_kind kind, int number,
-                          struct slice text)
-{
-    struct chat_chunk chunk = {.kind = kind, .text = text};
-    if (kind == CHAT_CHUNK_THINKING) {
-        chunk.block = number;
-    } else {
-        chunk.tool = number;
-    }
-    return text.len ? send(d, &chunk) : OK;
-}
-
 static struct block *find_block(const struct memory *m, int64_t index)
 {
     struct block *b = m->open;
@@ -214,7 +196,7 @@ static enum err start_call(struct stream_decoder *d, int64_t index, yyjson_val *
     }
     m->has_call = true;
     b->number = chunk.tool = m->calls++;
-    return send(d, &chunk);
+    return stream_pass(d, &chunk);
 }
 
 static enum err take_input(struct stream_decoder *d, int64_t index, struct slice text)
@@ -227,8 +209,8 @@ static enum err take_input(struct stream_decoder *d, int64_t index, struct slice
         return E_SYNTAX; /* of a call that never began */
     }
     b->has_input = true;
-    return b->kind == BLOCK_JSON ? send_text(d, CHAT_CHUNK_TEXT, 0, text)
-                                 : send_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, text);
+    return b->kind == BLOCK_JSON ? stream_pass_text(d, CHAT_CHUNK_TEXT, 0, text)
+                                 : stream_pass_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, text);
 }
 
 static enum err take_thought(struct stream_decoder *d, int64_t index, yyjson_val *v)
@@ -247,7 +229,7 @@ static enum err take_thought(struct stream_decoder *d, int64_t index, yyjson_val
         b->number = m->thoughts < CALLS_MAX ? m->thoughts++ : CALLS_MAX;
     }
     chunk.block = b->number;
-    return chunk.text.len || chunk.signature.len || chunk.data.len ? send(d, &chunk) : OK;
+    return chunk.text.len || chunk.signature.len || chunk.data.len ? stream_pass(d, &chunk) : OK;
 }
 
 static enum err take_delta(struct stream_decoder *d, int64_t index, yyjson_val *delta)
@@ -261,9 +243,9 @@ static enum err take_delta(struct stream_decoder *d, int64_t index, yyjson_val *
         return take_thought(d, index, thought);
     }
     if (citation) {
-        return send_text(d, CHAT_CHUNK_CITATION, 0, json_text(d->scratch, citation));
+        return stream_pass_text(d, CHAT_CHUNK_CITATION, 0, json_text(d->scratch, citation));
     }
-    return send_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(delta, "text"));
+    return stream_pass_text(d, CHAT_CHUNK_TEXT, 0, json_get_string(delta, "text"));
 }
 
 /* A call that streamed no input has one all the same. */
@@ -284,8 +266,9 @@ static enum err stop_block(struct stream_decoder *d, int64_t index)
     if (b->has_input || b->kind == BLOCK_THINKING) {
         return OK;
     }
-    return b->kind == BLOCK_JSON ? send_text(d, CHAT_CHUNK_TEXT, 0, SLICE("{}"))
-                                 : send_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, SLICE("{}"));
+    return b->kind == BLOCK_JSON
+               ? stream_pass_text(d, CHAT_CHUNK_TEXT, 0, SLICE("{}"))
+               : stream_pass_text(d, CHAT_CHUNK_TOOL_ARGUMENTS, b->number, SLICE("{}"));
 }
 
 static enum err send_end(struct stream_decoder *d)
@@ -296,8 +279,8 @@ static enum err send_end(struct stream_decoder *d)
     if (!m->is_stopped || !m->has_metadata) {
         return OK;
     }
-    enum err e = d->outcome->has_usage ? send(d, &usage) : OK;
-    return e ? e : send(d, &end);
+    enum err e = d->outcome->has_usage ? stream_pass(d, &usage) : OK;
+    return e ? e : stream_pass(d, &end);
 }
 
 static enum err take_stop(struct stream_decoder *d, struct slice reason)
@@ -312,7 +295,7 @@ static enum err take_stop(struct stream_decoder *d, struct slice reason)
         chunk.finish = CHAT_FINISH_STOP; /* the call was the answer */
     }
     if (!e && !m->is_stopped) {
-        e = send(d, &chunk);
+        e = stream_pass(d, &chunk);
     }
     m->is_stopped = true;
     return e ? e : send_end(d);
@@ -333,7 +316,7 @@ enum err bedrock_decode_event(struct stream_decoder *d, struct slice data)
     if (!m->is_started) {
         struct chat_chunk chunk = {.kind = CHAT_CHUNK_START};
         m->is_started = true;
-        e = send(d, &chunk);
+        e = stream_pass(d, &chunk);
     }
     if (e) {
         return e;

@@ -4,14 +4,11 @@
 #include "dialect/write.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 enum {
-    MARKERS_MAX = 4,              /* Claude's and Nova's own */
-    BUDGET_LEAST_TOKENS = 1024,   /* Claude's own least */
-    BUDGET_DEFAULT_TOKENS = 2048, /* where an effort names none */
-    OUTPUT_DEFAULT_TOKENS = 4096, /* where thinking needs a bound and nobody says more */
-    NUMBER_MAX_BYTES = 63
+    MARKERS_MAX = 4,             /* Claude's and Nova's own */
+    BUDGET_LEAST_TOKENS = 1024,  /* Claude's own least */
+    OUTPUT_DEFAULT_TOKENS = 4096 /* where thinking needs a bound and nobody says more */
 };
 
 /* What becomes of the wish to think. */
@@ -21,24 +18,19 @@ struct thought {
     struct slice effort; /* ADAPTIVE: output_config.effort; EFFORT: reasoning_effort */
 };
 
-void bedrock_drop(struct bedrock_writer *w, const char *name)
-{
-    drop_name(&w->dropped, slice_str(name));
-}
-
 static bool says(struct slice text, struct slice word)
 {
     return slice_search(text, word) < text.len;
 }
 
-void bedrock_add_marker(struct bedrock_writer *w, struct slice marker)
+void bedrock_add_marker(struct writer *w, struct slice marker)
 {
     bool is_long = says(marker, SLICE("\"1h\"")) || says(marker, SLICE("\"12h\""));
     if (marker.len == 0) {
         return;
     }
     if (!w->takes_markers || w->markers == MARKERS_MAX) {
-        bedrock_drop(w, "cache_control");
+        write_drop(w, "cache_control");
         return;
     }
     w->markers++;
@@ -49,18 +41,8 @@ void bedrock_add_marker(struct bedrock_writer *w, struct slice marker)
     TEXT_ADD(&w->t, "}");
 }
 
-/* For comparing with a bound; what is sent is the client's own spelling. */
-static double value_of(struct slice number)
-{
-    char room[NUMBER_MAX_BYTES + 1];
-    size_t len = size_min(number.len, NUMBER_MAX_BYTES);
-    memcpy(room, number.ptr, len);
-    room[len] = '\0';
-    return strtod(room, NULL);
-}
-
 /* The bound of the answer that is sent; 0: none, the model's own holds. */
-static int64_t max_tokens_of(const struct bedrock_writer *w)
+static int64_t max_tokens_of(const struct writer *w)
 {
     int64_t value = 0;
     if (slice_to_i64(w->r->max_tokens.text, &value) && value > 0) {
@@ -80,18 +62,7 @@ static int64_t max_tokens_of(const struct bedrock_writer *w)
 
 static int64_t budget_of(const struct chat_request *r)
 {
-    static const struct {
-        struct slice effort;
-        int64_t tokens;
-    } table[] = {{SLICE_INIT("minimal"), 1024}, {SLICE_INIT("low"), 1024},
-                 {SLICE_INIT("medium"), 2048},  {SLICE_INIT("high"), 4096},
-                 {SLICE_INIT("xhigh"), 8192},   {SLICE_INIT("max"), 16384}};
-    int64_t budget = BUDGET_DEFAULT_TOKENS;
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (slice_eq(r->reasoning_effort, table[i].effort)) {
-            budget = table[i].tokens;
-        }
-    }
+    int64_t budget = anthropic_budget(r->reasoning_effort);
     int64_t asked;
     if (r->thinking == CHAT_THINKING_BUDGET && slice_to_i64(r->thinking_budget.text, &asked)) {
         budget = asked;
@@ -99,26 +70,15 @@ static int64_t budget_of(const struct chat_request *r)
     return i64_max(budget, BUDGET_LEAST_TOKENS);
 }
 
-static struct slice known_effort(const struct bedrock_writer *w)
-{
-    const struct dialect_profile *p = w->o->profile;
-    struct slice effort = w->r->reasoning_effort;
-    struct slice most = p->takes_xhigh ? SLICE("xhigh") : SLICE("high");
-    return slice_eq(effort, SLICE("minimal")) ? SLICE("low")
-           : slice_eq(effort, SLICE("max"))   ? (p->takes_max ? effort : most)
-           : slice_eq(effort, SLICE("xhigh")) ? most
-                                              : effort;
-}
-
 /* Claude's ways to think; the budget stays below the answer's bound, which is what was reserved
  * for. */
-static void plan_claude(struct bedrock_writer *w, bool has_effort, struct thought *out)
+static void plan_claude(struct writer *w, bool has_effort, struct thought *out)
 {
     const struct dialect_profile *p = w->o->profile;
     bool has_budget = w->r->thinking == CHAT_THINKING_BUDGET;
     if (p->takes_adaptive_thinking && (!has_budget || p->refuses_thinking_budget)) {
         out->kind = THOUGHT_ADAPTIVE;
-        out->effort = has_effort && p->takes_effort ? known_effort(w) : SLICE_NONE;
+        out->effort = has_effort && p->takes_effort ? anthropic_effort(w) : SLICE_NONE;
         w->is_thinking = true;
         return;
     }
@@ -126,14 +86,14 @@ static void plan_claude(struct bedrock_writer *w, bool has_effort, struct though
     int64_t most = max_tokens_of(w) - 1;
     if (p->refuses_thinking_budget || most < BUDGET_LEAST_TOKENS) {
         w->is_thinking = false;
-        bedrock_drop(w, "thinking");
+        write_drop(w, "thinking");
         return;
     }
     out->kind = THOUGHT_BUDGET;
     out->budget = i64_min(budget_of(w->r), most);
 }
 
-static struct thought plan_thinking(struct bedrock_writer *w)
+static struct thought plan_thinking(struct writer *w)
 {
     const struct chat_request *r = w->r;
     struct thought out = {.kind = THOUGHT_NONE};
@@ -143,25 +103,25 @@ static struct thought plan_thinking(struct bedrock_writer *w)
     if (is_asked && w->is_claude) {
         plan_claude(w, has_effort, &out);
     } else if (has_effort && slice_starts(w->o->model, SLICE("openai."))) {
-        out = (struct thought){.kind = THOUGHT_EFFORT, .effort = known_effort(w)};
+        out = (struct thought){.kind = THOUGHT_EFFORT, .effort = anthropic_effort(w)};
     } else if (is_asked || has_effort) {
-        bedrock_drop(w, has_effort ? "reasoning_effort" : "thinking");
+        write_drop(w, has_effort ? "reasoning_effort" : "thinking");
     }
     if (r->thinking_display.len) {
-        bedrock_drop(w, "thinking.display");
+        write_drop(w, "thinking.display");
     }
     return out;
 }
 
 /* Members of the model's own, which Converse passes on as they are. */
-static void add_model_fields(struct bedrock_writer *w, const struct thought *thought)
+static void add_model_fields(struct writer *w, const struct thought *thought)
 {
     struct text *t = &w->t;
     struct slice top_k = w->r->top_k.text;
     bool has_top_k =
         top_k.len && w->is_claude && !w->is_thinking && !w->o->profile->refuses_sampling;
     if (top_k.len && !has_top_k) {
-        bedrock_drop(w, "top_k");
+        write_drop(w, "top_k");
     }
     if (thought->kind == THOUGHT_NONE && !has_top_k) {
         return;
@@ -191,24 +151,7 @@ static void add_model_fields(struct bedrock_writer *w, const struct thought *tho
 /* --- tools -------------------------------------------------------------------------------------
  */
 
-/* An object stands at the top of every schema. */
-static void add_schema(struct text *t, struct slice schema)
-{
-    static const struct span_name name = {SLICE_INIT("type"), false};
-    struct span type;
-    struct span_object o;
-    if (schema.len == 0 || spans_scan(schema, &name, 1, &type, &o)) {
-        TEXT_ADD(t, "{\"type\":\"object\",\"properties\":{}}");
-    } else if (type.kind != SPAN_ABSENT) {
-        text_add(t, schema); /* every keyword of it, in its order */
-    } else {
-        TEXT_ADD(t, "{\"type\":\"object\"");
-        text_add(t, o.members ? SLICE(",") : SLICE_NONE);
-        text_add(t, slice_from(schema, o.open + 1));
-    }
-}
-
-static void add_tool(struct bedrock_writer *w, const struct chat_tool *tool)
+static void add_tool(struct writer *w, const struct chat_tool *tool)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -216,16 +159,16 @@ static void add_tool(struct bedrock_writer *w, const struct chat_tool *tool)
     write_string(t, "name", tool->name);
     write_string_if(t, "description", tool->description);
     TEXT_ADD(t, ",\"inputSchema\":{\"json\":");
-    add_schema(t, tool->schema);
+    anthropic_add_schema(t, tool->schema);
     TEXT_ADD(t, "}}}");
     if (tool->is_strict) {
-        bedrock_drop(w, "tools.strict");
+        write_drop(w, "tools.strict");
     }
     drop_extras(&w->dropped, tool->extras);
     bedrock_add_marker(w, tool->cache_marker);
 }
 
-static size_t add_given_tools(struct bedrock_writer *w)
+static size_t add_given_tools(struct writer *w)
 {
     const struct chat_request *r = w->r;
     size_t sent = 0;
@@ -242,39 +185,20 @@ static size_t add_given_tools(struct bedrock_writer *w)
 }
 
 /* A history with calls is refused where no tool is named: their names are told. */
-static size_t add_remembered_tools(struct bedrock_writer *w)
+static void add_remembered_tools(struct writer *w)
 {
-    struct text names = text_growing(w->arena);
-    size_t sent = 0;
-    for (size_t i = 0; i < w->r->message_count; i++) {
-        const struct chat_message *m = &w->r->messages[i];
-        for (size_t k = 0; k < m->part_count; k++) {
-            size_t before = names.len;
-            if (m->parts[k].kind == CHAT_TOOL_CALL && m->role == CHAT_ASSISTANT) {
-                drop_name(&names, m->parts[k].name);
-            }
-            if (names.len != before) {
-                const struct chat_tool tool = {.name = m->parts[k].name};
-                add_tool(w, &tool);
-                sent++;
-            }
-        }
-    }
-    if (!sent) { /* results alone */
+    if (!anthropic_add_remembered(w, add_tool)) { /* results alone */
         const struct chat_tool tool = {.name = SLICE("unknown")};
         add_tool(w, &tool);
     }
-    w->t.is_full = w->t.is_full || names.is_full;
-    return sent;
 }
 
 /* Where the model thinks, no call can be forced. */
-static void add_tool_choice(struct bedrock_writer *w, enum chat_tool_choice choice,
-                            struct slice name)
+static void add_tool_choice(struct writer *w, enum chat_tool_choice choice, struct slice name)
 {
     bool is_forced = choice == CHAT_CHOICE_REQUIRED || choice == CHAT_CHOICE_NAMED;
     if (is_forced && w->is_thinking) {
-        bedrock_drop(w, "tool_choice");
+        write_drop(w, "tool_choice");
         return;
     }
     if (is_forced || choice == CHAT_CHOICE_AUTO) {
@@ -288,13 +212,13 @@ static void add_tool_choice(struct bedrock_writer *w, enum chat_tool_choice choi
         write_string(&w->t, "name", name);
         TEXT_ADD(&w->t, "}}");
         break;
-    case CHAT_CHOICE_NONE: bedrock_drop(w, "tool_choice"); break; /* tools a history needs */
+    case CHAT_CHOICE_NONE: write_drop(w, "tool_choice"); break; /* tools a history needs */
     case CHAT_CHOICE_DEFAULT: break;
     }
 }
 
 /* A schema for the answer is told as a tool to be called with it. */
-static void add_tools(struct bedrock_writer *w)
+static void add_tools(struct writer *w)
 {
     const struct chat_request *r = w->r;
     enum chat_tool_choice choice = r->tool_choice;
@@ -309,85 +233,26 @@ static void add_tools(struct bedrock_writer *w)
     TEXT_ADD(&w->t, "{\"tools\":[");
     size_t sent = is_wanted ? add_given_tools(w) : 0;
     if (has_json) {
-        const struct chat_tool tool = {
-            .name = ANTHROPIC_JSON_TOOL,
-            .description = SLICE("Call this with the final answer, once, instead of writing it."),
-            .schema = r->format_schema};
+        const struct chat_tool tool = anthropic_json_tool(r);
         add_tool(w, &tool);
         choice = sent ? CHAT_CHOICE_REQUIRED : CHAT_CHOICE_NAMED;
         name = ANTHROPIC_JSON_TOOL;
     } else if (!sent) {
-        (void)add_remembered_tools(w);
+        add_remembered_tools(w);
         choice = CHAT_CHOICE_DEFAULT;
     }
     TEXT_ADD(&w->t, "]");
     add_tool_choice(w, choice, name);
     TEXT_ADD(&w->t, "}");
     if (r->parallel_tool_calls == 0) {
-        bedrock_drop(w, "parallel_tool_calls");
+        write_drop(w, "parallel_tool_calls");
     }
 }
 
 /* --- sampling ----------------------------------------------------------------------------------
  */
 
-static bool add_temperature(struct bedrock_writer *w)
-{
-    struct slice text = w->r->temperature.text;
-    if (text.len == 0) {
-        return false;
-    }
-    double value = value_of(text);
-    bool is_one = value >= 1.0 && value <= 1.0;
-    if (w->o->profile->refuses_sampling || (w->is_thinking && !is_one)) {
-        if (!w->r->is_temperature_default && !is_one) {
-            bedrock_drop(w, "temperature");
-        }
-        return false;
-    }
-    if (value > 1.0) {
-        bedrock_drop(w, "temperature"); /* Converse's scale ends there */
-        text = SLICE("1");
-    }
-    write_raw(&w->t, "temperature", text);
-    return true;
-}
-
-static void add_top_p(struct bedrock_writer *w, bool has_temperature)
-{
-    const struct dialect_profile *p = w->o->profile;
-    struct slice top_p = w->r->top_p.text;
-    if (top_p.len == 0) {
-        return;
-    }
-    if (!p->refuses_sampling && !(p->refuses_both_sampling && has_temperature) &&
-        !(w->is_thinking && value_of(top_p) < 0.95)) {
-        write_raw(&w->t, "topP", top_p);
-    } else if (value_of(top_p) < 1.0) {
-        bedrock_drop(w, "top_p");
-    }
-}
-
-static void add_stops(struct bedrock_writer *w)
-{
-    const struct chat_request *r = w->r;
-    size_t sent = 0;
-    for (size_t i = 0; i < r->stop_count; i++) {
-        if (w->is_claude && anthropic_is_blank(r->stops[i])) {
-            bedrock_drop(w, "stop"); /* refused when it is white space alone */
-            continue;
-        }
-        if (sent++ == 0) {
-            text_add_json_key(&w->t, "stopSequences");
-            TEXT_ADD(&w->t, "[");
-        }
-        write_next(&w->t);
-        text_add_json_string(&w->t, r->stops[i]);
-    }
-    text_add(&w->t, sent ? SLICE("]") : SLICE_NONE);
-}
-
-static void add_inference(struct bedrock_writer *w)
+static void add_inference(struct writer *w)
 {
     int64_t max_tokens = max_tokens_of(w);
     text_add_json_key(&w->t, "inferenceConfig");
@@ -395,35 +260,20 @@ static void add_inference(struct bedrock_writer *w)
     if (max_tokens > 0) {
         write_count(&w->t, "maxTokens", max_tokens);
     }
-    add_top_p(w, add_temperature(w));
-    add_stops(w);
+    anthropic_add_top_p(w, "topP", anthropic_add_temperature(w));
+    anthropic_add_stops(w, "stopSequences");
     TEXT_ADD(&w->t, "}");
 }
 
 /* What Converse has no words for; a value that asks for nothing is not missed. */
-static void name_unknown(struct bedrock_writer *w)
+static void name_unknown(struct writer *w)
 {
-    const struct chat_request *r = w->r;
-    const struct {
-        const char *name;
-        struct slice text, nothing;
-    } members[] = {
-        {"seed", r->seed.text, SLICE_NONE},
-        {"n", r->choices.text, SLICE("1")},
-        {"frequency_penalty", r->frequency_penalty.text, SLICE("0")},
-        {"presence_penalty", r->presence_penalty.text, SLICE("0")},
-        {"metadata", r->metadata, SLICE("{}")},
-        {"user", r->user, SLICE_NONE},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        if (members[i].text.len && !slice_eq(members[i].text, members[i].nothing)) {
-            bedrock_drop(w, members[i].name);
-        }
-    }
-    drop_extras(&w->dropped, r->extras); /* no client speaks this dialect: they are another's */
+    anthropic_drop_unknown(w);
+    write_drop_if(w, "user", w->r->user, SLICE_NONE);
+    drop_extras(&w->dropped, w->r->extras); /* no client speaks this dialect: they are another's */
 }
 
-static void add_tier(struct bedrock_writer *w)
+static void add_tier(struct writer *w)
 {
     struct slice tier = w->r->service_tier;
     if (slice_eq(tier, SLICE("default")) || slice_eq(tier, SLICE("priority")) ||
@@ -433,20 +283,17 @@ static void add_tier(struct bedrock_writer *w)
         write_string(&w->t, "type", tier);
         TEXT_ADD(&w->t, "}");
     } else if (tier.len && !slice_eq(tier, SLICE("auto"))) { /* auto is what it does unasked */
-        bedrock_drop(w, "service_tier");
+        write_drop(w, "service_tier");
     }
 }
 
 enum err bedrock_encode_request(struct arena *a, const struct chat_request *r,
                                 const struct encode_options *o, struct body_parts *out)
 {
-    struct bedrock_writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    struct writer w = write_begin(a, r, o, out);
     assert(o->profile);
     w.is_claude = says(o->model, SLICE("claude"));
     w.takes_markers = w.is_claude || says(o->model, SLICE("nova"));
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     const struct thought thought = plan_thinking(&w);
     TEXT_ADD(&w.t, "{");
     add_tools(&w); /* before the messages: of four markers the first count */
@@ -459,8 +306,5 @@ enum err bedrock_encode_request(struct arena *a, const struct chat_request *r,
     if (o->is_stream) {
         out->adds_usage = !r->wants_usage; /* every stream tells it */
     }
-    out->parts[out->count++] = text_slice(&w.t);
-    out->bytes = w.t.len;
-    out->dropped = text_slice(&w.dropped);
-    return w.t.is_full || w.dropped.is_full ? E_NOMEM : OK;
+    return write_end(&w.t, &w.dropped, out);
 }

@@ -51,6 +51,9 @@ struct fault {
     struct slice request_id; /* for dialects that repeat it in the body; empty: none */
 };
 
+/* What is said until another fault is found. */
+#define FAULT_NO_MEMORY ((struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")})
+
 /* The provider's error answer, classified. */
 enum blame {
     BLAME_CLIENT,
@@ -60,9 +63,10 @@ enum blame {
     BLAME_LIMITED,
     BLAME_PROVIDER
 };
+enum { FAULT_MESSAGE_MAX_BYTES = 512 };
 struct upstream_fault {
     enum blame blame;
-    struct slice message; /* arena; short */
+    struct slice message; /* arena; shortened to FAULT_MESSAGE_MAX_BYTES */
     struct slice code, type;
     int64_t
         retry_after_ns; /* what the body says to wait (Gemini has no header for it); 0: nothing */

@@ -9,6 +9,7 @@
 
 #include "dialect/read.h"
 #include "dialect/stream.h"
+#include "dialect/write.h"
 #include "wire/json.h"
 
 #define GEMINI_NAME SLICE("gemini")
@@ -38,27 +39,16 @@ void gemini_find_conversation(struct arena *a, const struct chat_ask *ask,
                               struct conversation *out);
 
 /* gemini_parts.c */
-struct gemini_decoder {
-    struct arena *arena;
-    struct fault *fault;
-    struct text dropped;
-    enum err failed;
-    struct slice place; /* "contents[0].parts[1]", for faults */
-};
-enum err gemini_refuse_at(struct gemini_decoder *d, const char *member, const char *what);
-enum err gemini_no_memory(struct gemini_decoder *d);
-/* The value as JSON text; empty: absent or null. */
-struct slice gemini_text_of(struct gemini_decoder *d, yyjson_val *v);
+enum err gemini_refuse_at(struct decoder *d, const char *member, const char *what);
 /* Appends the members of obj that are not among the names, each with scope before its name, as the
  * inside of a JSON object. */
-void gemini_add_unknown(struct gemini_decoder *d, struct text *t, yyjson_val *obj,
-                        const char *scope, const char *const *names, size_t count);
+void gemini_add_unknown(struct decoder *d, struct text *t, yyjson_val *obj, const char *scope,
+                        const char *const *names, size_t count);
 /* The same as an object; empty: there are none. */
-struct slice gemini_extras(struct gemini_decoder *d, yyjson_val *obj, const char *const *names,
+struct slice gemini_extras(struct decoder *d, yyjson_val *obj, const char *const *names,
                            size_t count);
 /* Appends one or two parts (a text and its signature) to out. */
-enum err gemini_take_part(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                          size_t *count);
+enum err gemini_take_part(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count);
 
 /* gemini_decode.c */
 enum err gemini_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault);
@@ -70,19 +60,10 @@ struct slice gemini_schema_in(struct arena *a, yyjson_val *schema, struct text *
 struct slice gemini_schema_out(struct arena *a, struct slice schema, struct text *dropped);
 
 /* gemini_encode.c, gemini_params.c */
-struct gemini_writer {
-    struct text t;
-    struct text dropped;
-    const struct chat_request *r;
-    const struct encode_options *o;
-    struct arena *arena;
-    size_t looks; /* for the names of results, bounded */
-};
 enum err gemini_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
-void gemini_drop(struct gemini_writer *w, const char *name);
 /* "systemInstruction" and "contents". */
-void gemini_add_contents(struct gemini_writer *w);
+void gemini_add_contents(struct writer *w);
 
 /* gemini_answer.c */
 enum err gemini_decode_response(struct arena *a, struct slice body, struct chat_response *out);

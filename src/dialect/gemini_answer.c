@@ -127,7 +127,7 @@ struct slice gemini_citations(struct arena *a, yyjson_val *candidate, struct sli
 }
 
 /* They stand on the first text, counted from its beginning. */
-static void attach_citations(struct gemini_decoder *d, yyjson_val *candidate, struct chat_choice *c)
+static void attach_citations(struct decoder *d, yyjson_val *candidate, struct chat_choice *c)
 {
     struct chat_part *first = NULL;
     struct text joined = text_growing(d->arena);
@@ -149,27 +149,27 @@ static void attach_citations(struct gemini_decoder *d, yyjson_val *candidate, st
 /* --- in ----------------------------------------------------------------------------------------
  */
 
-static void keep_members(struct gemini_decoder *d, yyjson_val *obj, struct chat_choice *c)
+static void keep_members(struct decoder *d, yyjson_val *obj, struct chat_choice *c)
 {
     for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
         yyjson_val *v = json_get(obj, kept[i]);
         if (!json_is_none(v)) {
             c->parts[c->part_count++] = (struct chat_part){.kind = CHAT_OPAQUE,
                                                            .name = slice_str(kept[i]),
-                                                           .data = gemini_text_of(d, v),
+                                                           .data = read_json(d, v),
                                                            .provider = GEMINI_NAME};
         }
     }
 }
 
-static enum err make_parts(struct gemini_decoder *d, size_t room, struct chat_choice *c)
+static enum err make_parts(struct decoder *d, size_t room, struct chat_choice *c)
 {
     c->parts = arena_array(d->arena, room + ARRAY_LEN(kept) + 1, sizeof(*c->parts));
-    return c->parts ? OK : gemini_no_memory(d);
+    return c->parts ? OK : read_no_memory(d);
 }
 
 /* Calls without ids, and the finish that calls have. */
-static enum err finish_calls(struct gemini_decoder *d, struct slice response_id, int choice,
+static enum err finish_calls(struct decoder *d, struct slice response_id, int choice,
                              struct chat_choice *c)
 {
     size_t calls = 0;
@@ -182,7 +182,7 @@ static enum err finish_calls(struct gemini_decoder *d, struct slice response_id,
             p->id = gemini_call_id(d->arena, response_id, choice, calls);
         }
         if (!p->id.ptr) {
-            return gemini_no_memory(d);
+            return read_no_memory(d);
         }
         calls++;
     }
@@ -192,8 +192,8 @@ static enum err finish_calls(struct gemini_decoder *d, struct slice response_id,
     return OK;
 }
 
-static enum err take_candidate(struct gemini_decoder *d, yyjson_val *candidate,
-                               struct slice response_id, struct chat_choice *out)
+static enum err take_candidate(struct decoder *d, yyjson_val *candidate, struct slice response_id,
+                               struct chat_choice *out)
 {
     yyjson_val *parts = json_get(json_get(candidate, "content"), "parts"), *v;
     int64_t index = 0;
@@ -224,7 +224,7 @@ static enum err take_candidate(struct gemini_decoder *d, yyjson_val *candidate,
 }
 
 /* A prompt that was blocked is a refusal (trap 12). */
-static enum err take_feedback(struct gemini_decoder *d, yyjson_val *root, struct chat_choice *out)
+static enum err take_feedback(struct decoder *d, yyjson_val *root, struct chat_choice *out)
 {
     yyjson_val *feedback = json_get(root, "promptFeedback");
     struct slice reason = json_get_string(feedback, "blockReason");
@@ -245,7 +245,7 @@ static enum err take_feedback(struct gemini_decoder *d, yyjson_val *root, struct
 enum err gemini_decode_response(struct arena *a, struct slice body, struct chat_response *out)
 {
     struct fault unused = {.kind = FAULT_NONE};
-    struct gemini_decoder d = {.arena = a, .fault = &unused, .dropped = text_growing(a)};
+    struct decoder d = {.arena = a, .fault = &unused, .dropped = text_growing(a)};
     yyjson_val *root, *v;
     size_t i, max;
     enum err e = json_parse(a, slice_trim(body), &root, NULL);
@@ -266,7 +266,7 @@ enum err gemini_decode_response(struct arena *a, struct slice body, struct chat_
     if (!e && out->choice_count == 0) {
         e = take_feedback(&d, root, &out->choices[out->choice_count++]);
     }
-    struct slice usage = gemini_text_of(&d, json_get(root, "usageMetadata"));
+    struct slice usage = read_json(&d, json_get(root, "usageMetadata"));
     gemini_read_usage(usage, &out->usage);
     out->has_usage = out->usage.is_known;
     return e ? e : d.failed;
@@ -306,8 +306,6 @@ void gemini_add_usage(struct text *t, const struct usage *u)
 
 static void add_call(struct text *t, const struct chat_part *p, size_t index)
 {
-    struct span_fault unused;
-    struct slice text = slice_trim(p->text);
     TEXT_ADD(t, "{\"functionCall\":{");
     if (p->id.len) {
         write_string(t, "id", p->id);
@@ -316,15 +314,7 @@ static void add_call(struct text *t, const struct chat_part *p, size_t index)
     }
     write_string(t, "name", p->name);
     text_add_json_key(t, "args");
-    if (text.len == 0 && !p->is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!p->is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text);
-    } else {
-        TEXT_ADD(t, "{");
-        write_string(t, p->is_custom ? "input" : "_raw", p->text);
-        TEXT_ADD(t, "}");
-    }
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}");
     if (p->signature.len) {
         TEXT_ADD(t, ",\"thoughtSignature\":");

@@ -46,14 +46,6 @@ struct out {
     unsigned flags;
 };
 
-static enum err keep(struct out *o, struct slice text, struct slice *to)
-{
-    if (text.len) {
-        *to = arena_dup(o->e->arena, text);
-    }
-    return !text.len || to->ptr ? OK : E_NOMEM;
-}
-
 /* --- events ------------------------------------------------------------------------------------
  */
 
@@ -86,8 +78,11 @@ static enum err start(struct out *o, const struct chat_chunk *chunk)
     o->m->is_started = true;
     o->m->sources = text_growing(o->e->arena);
     o->m->thought = text_growing(o->e->arena);
-    enum err e = keep(o, chunk->model.len ? chunk->model : o->e->outcome->model, &o->m->model);
-    return e ? e : keep(o, is_start && chunk->id.len ? chunk->id : SLICE("response-0"), &o->m->id);
+    enum err e =
+        stream_keep(o->e, chunk->model.len ? chunk->model : o->e->outcome->model, &o->m->model);
+    return e ? e
+             : stream_keep(o->e, is_start && chunk->id.len ? chunk->id : SLICE("response-0"),
+                           &o->m->id);
 }
 
 /* --- what is held ------------------------------------------------------------------------------
@@ -133,10 +128,10 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (c->name.len) {
         return OK; /* said again */
     }
-    enum err e = keep(o, chunk->id, &c->id);
-    e = e ? e : keep(o, chunk->name, &c->name);
-    e = e ? e : keep(o, chunk->signature, &c->signature);
-    return e ? e : keep(o, chunk->provider, &c->provider);
+    enum err e = stream_keep(o->e, chunk->id, &c->id);
+    e = e ? e : stream_keep(o->e, chunk->name, &c->name);
+    e = e ? e : stream_keep(o->e, chunk->signature, &c->signature);
+    return e ? e : stream_keep(o->e, chunk->provider, &c->provider);
 }
 
 /* A citation or a list of them. */
@@ -271,7 +266,7 @@ static enum err take_thinking(struct out *o, const struct chat_chunk *chunk)
     text_add(&m->thought, chunk->text);
     enum err e = slice_eq(m->thought_provider, chunk->provider)
                      ? OK
-                     : keep(o, chunk->provider, &m->thought_provider);
+                     : stream_keep(o->e, chunk->provider, &m->thought_provider);
     return m->thought.is_full ? E_NOMEM : e;
 }
 
@@ -314,8 +309,5 @@ enum err gemini_encode_chunk(struct stream_encoder *e, const struct chat_chunk *
     enum err err = chunk->kind == CHAT_CHUNK_ERROR ? OK : start(&o, chunk);
     o.m->is_seen[chunk->choice] = true;
     err = err ? err : take(&o, chunk);
-    if (!err && o.t.is_full) {
-        err = E_NOMEM;
-    }
-    return err || !o.t.len ? err : e->options->on_bytes(e->options->ctx, text_slice(&o.t), o.flags);
+    return err ? err : stream_send(e, &o.t, o.flags);
 }

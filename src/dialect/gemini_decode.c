@@ -6,7 +6,7 @@
 enum { CALLS_KNOWN = 64 };
 
 struct turns {
-    struct gemini_decoder d;
+    struct decoder d;
     struct chat_request *r;
     struct chat_message *calls; /* the turn whose calls wait for their results; NULL: none */
     size_t turn;                /* its number among the contents */
@@ -29,7 +29,7 @@ static enum err name_calls(struct turns *s, struct chat_message *m)
         if (!p->id.len) {
             p->id = arena_printf(s->d.arena, "call_%zu_%zu", s->turn, n);
             if (!p->id.ptr) {
-                return gemini_no_memory(&s->d);
+                return read_no_memory(&s->d);
             }
         }
         n++;
@@ -89,7 +89,7 @@ static enum err join_thoughts(struct turns *s, struct chat_message *m)
             m->parts[kept].provider = m->parts[end - 1].provider;
         }
         if (joined.is_full) {
-            return gemini_no_memory(&s->d);
+            return read_no_memory(&s->d);
         }
         kept++;
         i = end > i ? end : i + 1;
@@ -127,7 +127,7 @@ static enum err take_parts(struct turns *s, yyjson_val *parts, bool takes_result
     yyjson_val *v;
     m->parts = arena_array(s->d.arena, 2 * yyjson_arr_size(parts) + 1, sizeof(*m->parts));
     if (!m->parts) {
-        return gemini_no_memory(&s->d);
+        return read_no_memory(&s->d);
     }
     yyjson_arr_foreach(parts, i, max, v)
     {
@@ -210,7 +210,7 @@ static enum err take_contents(struct turns *s, yyjson_val *root)
     s->r->messages =
         arena_array(s->d.arena, 2 * yyjson_arr_size(contents) + 2, sizeof(*s->r->messages));
     if (!s->r->messages) {
-        return gemini_no_memory(&s->d);
+        return read_no_memory(&s->d);
     }
     if (take_system(s, root)) {
         return s->d.failed;
@@ -238,7 +238,7 @@ static enum err take_function(struct turns *s, yyjson_val *v, struct chat_tool *
     out->name = gemini_real_name(s->d.arena, json_get_string(v, "name"));
     out->description = json_get_string(v, "description");
     if (!json_is_none(schema)) {
-        out->schema = gemini_text_of(&s->d, schema);
+        out->schema = read_json(&s->d, schema);
     } else if (!json_is_none(parameters)) {
         out->schema = gemini_schema_in(s->d.arena, parameters, &s->d.dropped);
     }
@@ -259,7 +259,7 @@ static enum err take_hosted(struct turns *s, struct slice name, yyjson_val *v,
     json_add(&t, s->d.arena, v);
     TEXT_ADD(&t, "}");
     *out = (struct chat_tool){.name = name, .raw = text_slice(&t), .provider = GEMINI_NAME};
-    return t.is_full ? gemini_no_memory(&s->d) : OK;
+    return t.is_full ? read_no_memory(&s->d) : OK;
 }
 
 static size_t count_tools(yyjson_val *tools)
@@ -306,7 +306,7 @@ static enum err take_tools(struct turns *s, yyjson_val *root)
     yyjson_val *v;
     s->r->tools = arena_array(s->d.arena, count_tools(tools) + 1, sizeof(*s->r->tools));
     if (!s->r->tools) {
-        return gemini_no_memory(&s->d);
+        return read_no_memory(&s->d);
     }
     yyjson_arr_foreach(tools, i, max, v)
     {
@@ -334,7 +334,7 @@ static enum err take_allowed(struct turns *s, yyjson_val *names)
     }
     r->allowed_tools = arena_array(s->d.arena, yyjson_arr_size(names), sizeof(*r->allowed_tools));
     if (!r->allowed_tools) {
-        return gemini_no_memory(&s->d);
+        return read_no_memory(&s->d);
     }
     yyjson_arr_foreach(names, i, max, v)
     {
@@ -367,24 +367,6 @@ static enum err take_tool_config(struct turns *s, yyjson_val *root)
 
 /* --- how to answer -----------------------------------------------------------------------------
  */
-
-static enum err take_stops(struct turns *s, yyjson_val *config)
-{
-    yyjson_val *stops = gemini_get(config, "stopSequences");
-    size_t i, max;
-    yyjson_val *v;
-    s->r->stops = arena_array(s->d.arena, yyjson_arr_size(stops) + 1, sizeof(*s->r->stops));
-    if (!s->r->stops) {
-        return gemini_no_memory(&s->d);
-    }
-    yyjson_arr_foreach(stops, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            s->r->stops[s->r->stop_count++] = json_string(v);
-        }
-    }
-    return OK;
-}
 
 static void take_numbers(yyjson_val *config, struct chat_request *r)
 {
@@ -464,7 +446,7 @@ static void take_format(struct turns *s, yyjson_val *config)
     }
     if (!json_is_none(schema)) {
         r->format = CHAT_FORMAT_SCHEMA;
-        r->format_schema = gemini_text_of(&s->d, schema);
+        r->format_schema = read_json(&s->d, schema);
     } else if (!json_is_none(old)) {
         r->format = CHAT_FORMAT_SCHEMA;
         r->format_schema = gemini_schema_in(s->d.arena, old, &s->d.dropped);
@@ -509,7 +491,7 @@ static enum err take_config(struct turns *s, yyjson_val *root)
     take_format(s, config);
     gemini_add_unknown(&s->d, &s->extras, config, "generationConfig.", names,
                        ARRAY_LEN(names) - !is_plain);
-    return take_stops(s, config);
+    return read_stops(&s->d, gemini_get(config, "stopSequences"), s->r);
 }
 
 static enum err take_rest(struct turns *s, yyjson_val *root)
@@ -534,11 +516,10 @@ static enum err take_rest(struct turns *s, yyjson_val *root)
 enum err gemini_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault)
 {
     struct turns s = {.d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)},
+                      .r = read_begin(a, ask, out_fault),
                       .extras = text_growing(a)};
     struct span_fault why = {.at = 0};
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
-    s.r = ARENA_NEW(a, struct chat_request);
     if (!s.r) {
         return E_NOMEM;
     }
@@ -550,16 +531,10 @@ enum err gemini_decode_request(struct arena *a, struct chat_ask *ask, struct fau
     }
     yyjson_val *inner = gemini_get(root, "generateContentRequest");
     root = ask->op == CHAT_OP_COUNT_TOKENS && inner ? inner : root;
-    s.r->model = ask->model;
-    s.r->is_stream = ask->is_stream;
-    s.r->wants_usage = ask->wants_usage;
-    s.r->user = ask->user;
     s.r->parallel_tool_calls = -1;
     if (take_contents(&s, root) || take_tools(&s, root) || take_tool_config(&s, root) ||
         take_config(&s, root) || take_rest(&s, root)) {
         return s.d.failed;
     }
-    s.r->dropped = text_slice(&s.d.dropped);
-    ask->neutral = s.r;
-    return s.d.dropped.is_full ? E_NOMEM : OK;
+    return read_end(&s.d, ask, s.r);
 }

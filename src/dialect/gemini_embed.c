@@ -5,7 +5,7 @@
 #include "dialect/write.h"
 
 struct embed_decoder {
-    struct gemini_decoder d;
+    struct decoder d;
     struct embed_request *r;
 };
 
@@ -29,7 +29,7 @@ static enum err take_content(struct embed_decoder *s, yyjson_val *content, struc
         return gemini_refuse_at(&s->d, "content.parts", "parts with a text each are expected");
     }
     out->text = text_slice(&joined);
-    return joined.is_full ? gemini_no_memory(&s->d) : OK;
+    return joined.is_full ? read_no_memory(&s->d) : OK;
 }
 
 static enum err take_input(struct embed_decoder *s, yyjson_val *v, struct embed_input *out)
@@ -53,7 +53,7 @@ static enum err decode_request(struct arena *a, struct chat_ask *ask, struct fau
     struct embed_decoder s = {.d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)}};
     yyjson_val *root, *v;
     size_t i, max;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     s.r = ARENA_NEW(a, struct embed_request);
     enum err e = s.r ? json_parse(a, ask->body, &root, NULL) : E_NOMEM;
     if (e) {
@@ -132,26 +132,24 @@ static enum err encode_request(struct arena *a, const struct embed_request *r,
         TEXT_ADD(&t, "}");
     }
     TEXT_ADD(&t, "]}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
+    enum err e = write_end(&t, &dropped, out);
     out->path = gemini_path(a, CHAT_OP_EMBEDDING, o->model, false, false);
-    return t.is_full || dropped.is_full || !name.ptr || !out->path.len ? E_NOMEM : OK;
+    return e || (name.ptr && out->path.len) ? e : E_NOMEM;
 }
 
-static enum err take_vector(struct gemini_decoder *d, yyjson_val *v, struct embed_response *out)
+static enum err take_vector(struct decoder *d, yyjson_val *v, struct embed_response *out)
 {
     yyjson_val *values = json_get(v, "values");
     if (!yyjson_is_arr(values)) {
         return E_SYNTAX;
     }
-    out->vectors[out->vector_count++] = gemini_text_of(d, values);
+    out->vectors[out->vector_count++] = read_json(d, values);
     return d->failed;
 }
 
 static enum err decode_response(struct arena *a, struct slice body, struct embed_response *out)
 {
-    struct gemini_decoder d = {.arena = a};
+    struct decoder d = {.arena = a};
     yyjson_val *root, *v;
     size_t i, max;
     enum err e = json_parse(a, slice_trim(body), &root, NULL);
@@ -169,7 +167,7 @@ static enum err decode_response(struct arena *a, struct slice body, struct embed
     {
         e = e ? e : take_vector(&d, v, out);
     }
-    gemini_read_usage(gemini_text_of(&d, json_get(root, "usageMetadata")), &out->usage);
+    gemini_read_usage(read_json(&d, json_get(root, "usageMetadata")), &out->usage);
     out->has_usage = out->usage.is_known;
     return e ? e : d.failed ? d.failed : out->vector_count ? OK : E_SYNTAX;
 }

@@ -12,11 +12,6 @@
 enum { LOOKS_MAX = 10000000, CALLS_ORDERED_MAX = 128 };
 #define ANY_PLACE SIZE_MAX
 
-void gemini_drop(struct gemini_writer *w, const char *name)
-{
-    drop_name(&w->dropped, slice_str(name));
-}
-
 static bool is_ours(struct slice provider)
 {
     return slice_eq(provider, GEMINI_NAME);
@@ -48,7 +43,7 @@ static const char *lack_of(const struct chat_part *p)
     return NULL;
 }
 
-static void name_lacks(struct gemini_writer *w, const struct chat_part *parts, size_t count)
+static void name_lacks(struct writer *w, const struct chat_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct chat_part *p = &parts[i];
@@ -56,13 +51,13 @@ static void name_lacks(struct gemini_writer *w, const struct chat_part *parts, s
         if (p->kind == CHAT_OPAQUE && lack) {
             drop_name(&w->dropped, p->name);
         } else if (lack) {
-            gemini_drop(w, lack);
+            write_drop(w, lack);
         }
         if (p->cache_marker.len) {
-            gemini_drop(w, "cache_control");
+            write_drop(w, "cache_control");
         }
         if (p->detail.len && !slice_eq(p->detail, SLICE("auto"))) {
-            gemini_drop(w, "image_url.detail");
+            write_drop(w, "image_url.detail");
         }
         if (!is_ours(p->provider)) {
             drop_extras(&w->dropped, p->extras);
@@ -84,7 +79,7 @@ static bool is_sendable(const struct chat_message *m)
  */
 
 /* What Gemini said of the part beside what it is, and the end of it. */
-static void end_part(struct gemini_writer *w, const struct chat_part *p)
+static void end_part(struct writer *w, const struct chat_part *p)
 {
     if (p->extras.len > 2 && is_ours(p->provider)) {
         text_add_char(&w->t, ',');
@@ -93,14 +88,14 @@ static void end_part(struct gemini_writer *w, const struct chat_part *p)
     TEXT_ADD(&w->t, "}");
 }
 
-static void add_text(struct gemini_writer *w, const struct chat_part *p, struct slice text)
+static void add_text(struct writer *w, const struct chat_part *p, struct slice text)
 {
     write_element(&w->t);
     write_string(&w->t, "text", text);
     end_part(w, p);
 }
 
-static void add_inline(struct gemini_writer *w, const struct chat_part *p)
+static void add_inline(struct writer *w, const struct chat_part *p)
 {
     struct text *t = &w->t;
     bool is_audio = p->kind == CHAT_AUDIO && slice_find(p->media_type, '/') == p->media_type.len;
@@ -149,7 +144,7 @@ static struct slice type_of_url(const struct chat_part *p, struct slice url)
     return SLICE_NONE;
 }
 
-static void add_file_data(struct gemini_writer *w, const struct chat_part *p)
+static void add_file_data(struct writer *w, const struct chat_part *p)
 {
     struct slice uri = p->url.len ? p->url : p->file_id;
     write_element(&w->t);
@@ -163,7 +158,7 @@ static void add_file_data(struct gemini_writer *w, const struct chat_part *p)
     end_part(w, p);
 }
 
-static void add_thinking(struct gemini_writer *w, const struct chat_part *p)
+static void add_thinking(struct writer *w, const struct chat_part *p)
 {
     write_element(&w->t);
     write_string(&w->t, "text", p->text);
@@ -174,24 +169,7 @@ static void add_thinking(struct gemini_writer *w, const struct chat_part *p)
     end_part(w, p);
 }
 
-/* The API takes an object only; nothing is lost of what is none. */
-static void add_args(struct text *t, const struct chat_part *p)
-{
-    struct span_fault unused;
-    struct slice text = slice_trim(p->text);
-    text_add_json_key(t, "args");
-    if (text.len == 0 && !p->is_custom) {
-        TEXT_ADD(t, "{}");
-    } else if (!p->is_custom && text.ptr[0] == '{' && spans_check(text, &unused) == OK) {
-        text_add(t, text);
-    } else {
-        TEXT_ADD(t, "{");
-        write_string(t, p->is_custom ? "input" : "_raw", p->text);
-        TEXT_ADD(t, "}");
-    }
-}
-
-static void add_call(struct gemini_writer *w, const struct chat_part *p, struct slice signature)
+static void add_call(struct writer *w, const struct chat_part *p, struct slice signature)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -199,16 +177,17 @@ static void add_call(struct gemini_writer *w, const struct chat_part *p, struct 
     write_string_if(t, "id", p->id);
     text_add_json_key(t, "name");
     gemini_add_name(t, p->name);
-    add_args(t, p);
+    text_add_json_key(t, "args");
+    write_arguments(t, p->text, p->is_custom);
     TEXT_ADD(t, "}");
     write_string_if(t, "thoughtSignature", signature);
     end_part(w, p);
 }
 
-static void add_parts(struct gemini_writer *w, const struct chat_part *parts, size_t count);
+static void add_parts(struct writer *w, const struct chat_part *parts, size_t count);
 
 /* A part that lack_of() finds nothing against, and no call and no result. */
-static void add_part(struct gemini_writer *w, const struct chat_part *p)
+static void add_part(struct writer *w, const struct chat_part *p)
 {
     switch (p->kind) {
     case CHAT_TEXT:
@@ -238,7 +217,7 @@ static void add_part(struct gemini_writer *w, const struct chat_part *p)
 }
 
 /* A document holds texts and images, never another document: its decoders see to it. */
-static void add_parts(struct gemini_writer *w, const struct chat_part *parts, size_t count)
+static void add_parts(struct writer *w, const struct chat_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!lack_of(&parts[i])) {
@@ -251,8 +230,7 @@ static void add_parts(struct gemini_writer *w, const struct chat_part *parts, si
  */
 
 /* The name of the call that a result answers: the latest before it with that id. */
-static struct slice name_of_result(struct gemini_writer *w, size_t message,
-                                   const struct chat_part *result)
+static struct slice name_of_result(struct writer *w, size_t message, const struct chat_part *result)
 {
     if (result->name.len) {
         return result->name;
@@ -267,7 +245,7 @@ static struct slice name_of_result(struct gemini_writer *w, size_t message,
             }
         }
     }
-    gemini_drop(w, "tool_call_id");
+    write_drop(w, "tool_call_id");
     return SLICE("unknown_function");
 }
 
@@ -299,7 +277,7 @@ static bool is_media(const struct chat_part *p)
            (p->kind == CHAT_IMAGE || (p->kind == CHAT_FILE && !p->text.len && !p->part_count));
 }
 
-static void add_response(struct gemini_writer *w, const struct chat_part *result)
+static void add_response(struct writer *w, const struct chat_part *result)
 {
     struct text joined = text_growing(w->arena);
     for (size_t i = 0; i < result->part_count; i++) {
@@ -321,7 +299,7 @@ static void add_response(struct gemini_writer *w, const struct chat_part *result
     w->t.is_full = w->t.is_full || joined.is_full;
 }
 
-static void add_result(struct gemini_writer *w, size_t message, const struct chat_part *result)
+static void add_result(struct writer *w, size_t message, const struct chat_part *result)
 {
     struct text *t = &w->t;
     size_t media = 0;
@@ -349,14 +327,9 @@ static void add_result(struct gemini_writer *w, size_t message, const struct cha
 /* --- turns -------------------------------------------------------------------------------------
  */
 
-static bool is_system(const struct chat_message *m)
-{
-    return m->role == CHAT_SYSTEM || m->role == CHAT_DEVELOPER;
-}
-
 /* The signature of a call that came without: of a thought that stands right before it and has
  * nothing but its signature, or the sentinel on the first of a turn where the model wants one. */
-static struct slice signature_of(struct gemini_writer *w, const struct chat_message *m, size_t k,
+static struct slice signature_of(struct writer *w, const struct chat_message *m, size_t k,
                                  bool is_first)
 {
     const struct chat_part *p = &m->parts[k];
@@ -380,7 +353,7 @@ static bool is_with_call(const struct chat_message *m, size_t k)
            !(next->signature.len && is_ours(next->provider));
 }
 
-static void add_assistant(struct gemini_writer *w, const struct chat_message *m)
+static void add_assistant(struct writer *w, const struct chat_message *m)
 {
     bool is_first = true;
     for (size_t k = 0; k < m->part_count; k++) {
@@ -406,7 +379,7 @@ static size_t place_of(const struct chat_message *calls, const struct chat_part 
 }
 
 /* Those results of a message that answer the call at that place; ANY_PLACE: all of them. */
-static void add_results_at(struct gemini_writer *w, const struct chat_message *calls, size_t place,
+static void add_results_at(struct writer *w, const struct chat_message *calls, size_t place,
                            size_t message)
 {
     const struct chat_message *m = &w->r->messages[message];
@@ -420,7 +393,7 @@ static void add_results_at(struct gemini_writer *w, const struct chat_message *c
 
 /* Results in the order of the calls that they answer; more than anybody has called come as they
  * are, so that nobody can make the gateway search for long. */
-static void add_results(struct gemini_writer *w, size_t calls, size_t from, size_t to)
+static void add_results(struct writer *w, size_t calls, size_t from, size_t to)
 {
     const struct chat_message *c = &w->r->messages[calls];
     size_t last = size_min(c->part_count, CALLS_ORDERED_MAX), results = 0;
@@ -437,7 +410,7 @@ static void add_results(struct gemini_writer *w, size_t calls, size_t from, size
     }
 }
 
-static void open_content(struct gemini_writer *w, const char *role)
+static void open_content(struct writer *w, const char *role)
 {
     write_element(&w->t);
     write_string(&w->t, "role", slice_str(role));
@@ -446,17 +419,17 @@ static void open_content(struct gemini_writer *w, const char *role)
 }
 
 /* Neighbours of one role from `from` on; system messages between do not part them. */
-static size_t end_of_turn(const struct gemini_writer *w, size_t from)
+static size_t end_of_turn(const struct writer *w, size_t from)
 {
     size_t i = from + 1;
-    while (i < w->r->message_count &&
-           (w->r->messages[i].role == w->r->messages[from].role || is_system(&w->r->messages[i]))) {
+    while (i < w->r->message_count && (w->r->messages[i].role == w->r->messages[from].role ||
+                                       chat_is_system(&w->r->messages[i]))) {
         i++;
     }
     return i;
 }
 
-static void add_turn(struct gemini_writer *w, size_t calls, size_t from, size_t to)
+static void add_turn(struct writer *w, size_t calls, size_t from, size_t to)
 {
     enum chat_role role = w->r->messages[from].role;
     open_content(w, role == CHAT_ASSISTANT ? "model" : "user");
@@ -468,7 +441,7 @@ static void add_turn(struct gemini_writer *w, size_t calls, size_t from, size_t 
         const struct chat_message *m = &w->r->messages[i];
         if (m->role == CHAT_ASSISTANT) {
             add_assistant(w, m);
-        } else if (!is_system(m)) {
+        } else if (!chat_is_system(m)) {
             add_parts(w, m->parts, m->part_count);
         }
     }
@@ -479,24 +452,24 @@ static void add_turn(struct gemini_writer *w, size_t calls, size_t from, size_t 
 }
 
 /* Texts of a system message; nothing else can stand there. */
-static void add_system_parts(struct gemini_writer *w, const struct chat_message *m)
+static void add_system_parts(struct writer *w, const struct chat_message *m)
 {
     for (size_t k = 0; k < m->part_count; k++) {
         const struct chat_part *p = &m->parts[k];
         if (p->kind == CHAT_TEXT && p->text.len) {
             add_text(w, p, p->text);
         } else if (p->kind != CHAT_TEXT) {
-            gemini_drop(w, "system.content");
+            write_drop(w, "system.content");
         }
     }
 }
 
-static void add_system(struct gemini_writer *w, bool is_alone)
+static void add_system(struct writer *w, bool is_alone)
 {
     const struct chat_request *r = w->r;
     bool is_begun = false;
     for (size_t i = 0; i < r->message_count; i++) {
-        if (!is_system(&r->messages[i]) || !is_sendable(&r->messages[i])) {
+        if (!chat_is_system(&r->messages[i]) || !is_sendable(&r->messages[i])) {
             continue;
         }
         if (!is_begun && is_alone) {
@@ -523,10 +496,10 @@ static bool is_turn(const struct chat_message *m)
     for (size_t i = 0; i < m->part_count; i++) {
         is_text = is_text && m->parts[i].kind == CHAT_TEXT;
     }
-    return !is_system(m) && (is_sendable(m) || (is_text && m->role != CHAT_ASSISTANT));
+    return !chat_is_system(m) && (is_sendable(m) || (is_text && m->role != CHAT_ASSISTANT));
 }
 
-void gemini_add_contents(struct gemini_writer *w)
+void gemini_add_contents(struct writer *w)
 {
     const struct chat_request *r = w->r;
     size_t turns = 0, calls = 0;
@@ -534,7 +507,7 @@ void gemini_add_contents(struct gemini_writer *w)
         name_lacks(w, r->messages[i].parts, r->messages[i].part_count);
         turns += is_turn(&r->messages[i]);
         if (r->messages[i].name.len) {
-            gemini_drop(w, "messages.name");
+            write_drop(w, "messages.name");
         }
     }
     if (turns) {

@@ -149,7 +149,7 @@ static enum err send_opaque(const struct at *at, yyjson_val *v, struct slice nam
 static enum err take_part(const struct at *at, yyjson_val *v)
 {
     struct fault unused = {.kind = FAULT_NONE};
-    struct gemini_decoder d = {.arena = at->d->scratch, .fault = &unused};
+    struct decoder d = {.arena = at->d->scratch, .fault = &unused};
     struct chat_part parts[2];
     size_t count = 0;
     d.dropped = text_growing(at->d->scratch);

@@ -2,7 +2,7 @@
 #include "dialect/gemini.h"
 #include "dialect/write.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512, DETAILS_MAX = 32 };
+enum { DETAILS_MAX = 32 };
 
 /* --- ours --------------------------------------------------------------------------------------
  */
@@ -260,30 +260,18 @@ static enum blame blame_of(int status, const struct upstream_fault *f, const str
                                       "API Key not found"};
     static const char *const quota[] = {"billing", "prepayment credits"};
     static const char *const place[] = {"location is not supported"};
-    bool is_client_side = status >= 400 && status < 500;
-    if (is_client_side &&
+    if (status >= 400 && status < 500 &&
         (read_says(f->code, key, 1) || read_says(f->message, key, ARRAY_LEN(key)))) {
         return BLAME_US_KEY;
     }
-    if (status == 402 || (status == 429 && d->is_daily) ||
+    if ((status == 429 && d->is_daily) ||
         ((status == 400 || status == 403) && read_says(f->message, quota, ARRAY_LEN(quota)))) {
         return BLAME_US_QUOTA;
     }
-    if (status == 401 || status == 403) {
-        return BLAME_US_KEY;
-    }
-    if (status == 404 || status == 405 ||
-        (status == 400 && read_says(f->message, place, ARRAY_LEN(place)))) {
+    if (status == 400 && read_says(f->message, place, ARRAY_LEN(place))) {
         return BLAME_US_DEPLOYMENT;
     }
-    if (status == 429) {
-        return BLAME_LIMITED;
-    }
-    if (!is_client_side || status == 407 || status == 408 || status == 409 || status == 424 ||
-        status == 425 || status == 499) {
-        return BLAME_PROVIDER;
-    }
-    return BLAME_CLIENT;
+    return status == 499 ? BLAME_PROVIDER : read_blame(status);
 }
 
 void gemini_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out)

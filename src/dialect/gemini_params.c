@@ -19,7 +19,7 @@ static bool is_ours(struct slice provider)
  */
 
 /* Members whose names begin with scope, without it; scope empty: those without any. */
-static void add_scoped(struct gemini_writer *w, struct slice scope)
+static void add_scoped(struct writer *w, struct slice scope)
 {
     struct span_cursor c;
     struct span m;
@@ -58,7 +58,7 @@ static bool has_arguments(struct slice schema)
     return !is_bare || !(o.members == 0 || span_string_is(&at[0], SLICE("object")));
 }
 
-static void add_function(struct gemini_writer *w, const struct chat_tool *tool)
+static void add_function(struct writer *w, const struct chat_tool *tool)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -78,12 +78,12 @@ static void add_function(struct gemini_writer *w, const struct chat_tool *tool)
     }
     TEXT_ADD(t, "}");
     if (tool->cache_marker.len) {
-        gemini_drop(w, "cache_control");
+        write_drop(w, "cache_control");
     }
 }
 
 /* All functions stand in one object, whatever they were told as. */
-static size_t add_functions(struct gemini_writer *w)
+static size_t add_functions(struct writer *w)
 {
     size_t sent = 0;
     for (size_t i = 0; i < w->r->tool_count; i++) {
@@ -123,7 +123,7 @@ static struct slice mode_of(const struct chat_request *r)
                                                 : SLICE_NONE;
 }
 
-static void add_calling(struct gemini_writer *w)
+static void add_calling(struct writer *w)
 {
     const struct chat_request *r = w->r;
     struct text *t = &w->t;
@@ -159,7 +159,7 @@ static void close_object(struct text *t, size_t begin)
     }
 }
 
-static void add_tool_config(struct gemini_writer *w, bool has_functions)
+static void add_tool_config(struct writer *w, bool has_functions)
 {
     size_t begin = w->t.len;
     text_add_json_key(&w->t, "toolConfig");
@@ -168,13 +168,13 @@ static void add_tool_config(struct gemini_writer *w, bool has_functions)
         add_calling(w);
     } else if (w->r->tool_choice == CHAT_CHOICE_REQUIRED ||
                w->r->tool_choice == CHAT_CHOICE_NAMED) {
-        gemini_drop(w, "tool_choice"); /* refused where there are no functions */
+        write_drop(w, "tool_choice"); /* refused where there are no functions */
     }
     add_scoped(w, TOOL_SCOPE);
     close_object(&w->t, begin);
 }
 
-static bool add_tools(struct gemini_writer *w)
+static bool add_tools(struct writer *w)
 {
     const struct chat_request *r = w->r;
     size_t begin = w->t.len;
@@ -197,7 +197,7 @@ static bool add_tools(struct gemini_writer *w)
         TEXT_ADD(&w->t, "]");
     }
     if (functions && r->parallel_tool_calls == 0) {
-        gemini_drop(w, "parallel_tool_calls");
+        write_drop(w, "parallel_tool_calls");
     }
     return functions > 0;
 }
@@ -264,17 +264,17 @@ static struct thought plan_thought(const struct chat_request *r, const struct di
 }
 
 /* A model that cannot stop thinking thinks as little as it may. */
-static void add_budget(struct gemini_writer *w, int64_t budget)
+static void add_budget(struct writer *w, int64_t budget)
 {
     bool is_least = budget == 0 && w->o->profile->refuses_thinking_off;
     if (is_least) {
-        gemini_drop(w, "thinking");
+        write_drop(w, "thinking");
     }
     write_count(&w->t, "thinkingBudget", is_least ? 128 : budget);
 }
 
 /* Budget or level, never both. */
-static void add_thought(struct gemini_writer *w)
+static void add_thought(struct writer *w)
 {
     const struct dialect_profile *p = w->o->profile;
     const struct chat_request *r = w->r;
@@ -288,16 +288,16 @@ static void add_thought(struct gemini_writer *w)
         add_budget(w, t.budget);
     } else if (t.is_told && !t.is_off) {
         bool is_effort = t.effort.len && r->thinking <= CHAT_THINKING_UNSAID;
-        gemini_drop(w, is_effort ? "reasoning_effort" : "thinking");
+        write_drop(w, is_effort ? "reasoning_effort" : "thinking");
     }
     if (can_think && (wants_thoughts || r->thinking_display.len)) {
         write_bool(&w->t, "includeThoughts", wants_thoughts);
     } else if (r->thinking_display.len) {
-        gemini_drop(w, "thinking.display");
+        write_drop(w, "thinking.display");
     }
 }
 
-static void add_thinking_config(struct gemini_writer *w)
+static void add_thinking_config(struct writer *w)
 {
     size_t begin = w->t.len;
     text_add_json_key(&w->t, "thinkingConfig");
@@ -310,7 +310,7 @@ static void add_thinking_config(struct gemini_writer *w)
 /* --- the rest of generationConfig --------------------------------------------------------------
  */
 
-static void add_numbers(struct gemini_writer *w)
+static void add_numbers(struct writer *w)
 {
     const struct chat_request *r = w->r;
     bool no_penalties = w->o->profile->refuses_penalties;
@@ -330,8 +330,8 @@ static void add_numbers(struct gemini_writer *w)
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         if (!numbers[i].is_refused) {
             write_raw_if(&w->t, numbers[i].name, numbers[i].text);
-        } else if (numbers[i].text.len && !slice_eq(numbers[i].text, SLICE("0"))) {
-            gemini_drop(w, numbers[i].dropped);
+        } else {
+            write_drop_if(w, numbers[i].dropped, numbers[i].text, SLICE("0"));
         }
     }
     if (slice_eq(r->max_tokens.text, SLICE("0"))) {
@@ -343,7 +343,7 @@ static void add_numbers(struct gemini_writer *w)
     }
 }
 
-static void add_stops(struct gemini_writer *w)
+static void add_stops(struct writer *w)
 {
     const struct chat_request *r = w->r;
     if (r->stop_count == 0) {
@@ -357,18 +357,18 @@ static void add_stops(struct gemini_writer *w)
     }
     TEXT_ADD(&w->t, "]");
     if (r->stop_count > STOPS_MAX) {
-        gemini_drop(w, "stop");
+        write_drop(w, "stop");
     }
 }
 
-static void add_format(struct gemini_writer *w, bool has_functions)
+static void add_format(struct writer *w, bool has_functions)
 {
     const struct chat_request *r = w->r;
     if (r->format != CHAT_FORMAT_JSON && r->format != CHAT_FORMAT_SCHEMA) {
         return; /* text is what comes anyway */
     }
     if (has_functions && w->o->profile->refuses_tools_with_format) {
-        gemini_drop(w, "response_format");
+        write_drop(w, "response_format");
         return;
     }
     write_string(&w->t, "responseMimeType", SLICE("application/json"));
@@ -380,7 +380,7 @@ static void add_format(struct gemini_writer *w, bool has_functions)
     }
 }
 
-static void add_config(struct gemini_writer *w, bool has_functions)
+static void add_config(struct writer *w, bool has_functions)
 {
     size_t begin = w->t.len;
     text_add_json_key(&w->t, "generationConfig");
@@ -393,7 +393,7 @@ static void add_config(struct gemini_writer *w, bool has_functions)
     close_object(&w->t, begin);
 }
 
-static void add_tier(struct gemini_writer *w)
+static void add_tier(struct writer *w)
 {
     struct slice tier = w->r->service_tier;
     bool is_standard = slice_eq(tier, SLICE("default")) || slice_eq(tier, SLICE("standard_only"));
@@ -402,25 +402,21 @@ static void add_tier(struct gemini_writer *w)
     } else if (is_standard) {
         write_string(&w->t, "serviceTier", SLICE("standard"));
     } else if (tier.len && !slice_eq(tier, SLICE("auto"))) {
-        gemini_drop(w, "service_tier");
+        write_drop(w, "service_tier");
     }
 }
 
-static void name_unknown(struct gemini_writer *w)
+static void name_unknown(struct writer *w)
 {
-    if (w->r->user.len) {
-        gemini_drop(w, "user");
-    }
-    if (w->r->metadata.len && !slice_eq(w->r->metadata, SLICE("{}"))) {
-        gemini_drop(w, "metadata");
-    }
+    write_drop_if(w, "user", w->r->user, SLICE_NONE);
+    write_drop_if(w, "metadata", w->r->metadata, SLICE("{}"));
     if (!is_ours(w->r->provider)) {
         drop_extras(&w->dropped, w->r->extras);
     }
 }
 
 /* The public API counts what stands beside the contents in a whole request only. */
-static void add_request(struct gemini_writer *w)
+static void add_request(struct writer *w)
 {
     gemini_add_contents(w);
     bool has_functions = add_tools(w);
@@ -434,12 +430,9 @@ static void add_request(struct gemini_writer *w)
 enum err gemini_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out)
 {
-    struct gemini_writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
+    struct writer w = write_begin(a, r, o, out);
     bool is_counting = o->op == CHAT_OP_COUNT_TOKENS;
     assert(o->profile);
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
     if (is_counting) {
         struct slice model = gemini_bare_model(o->model);
         TEXT_ADD(&w.t, "{\"generateContentRequest\":{");
@@ -451,10 +444,8 @@ enum err gemini_encode_request(struct arena *a, const struct chat_request *r,
         add_request(&w);
         TEXT_ADD(&w.t, "}");
     }
-    out->parts[out->count++] = text_slice(&w.t);
-    out->bytes = w.t.len;
-    out->dropped = text_slice(&w.dropped);
+    enum err e = write_end(&w.t, &w.dropped, out);
     out->path = gemini_path(a, o->op, o->model, o->is_stream, false);
     out->adds_usage = o->is_stream && !r->wants_usage; /* every stream tells it */
-    return w.t.is_full || w.dropped.is_full || !out->path.len ? E_NOMEM : OK;
+    return e || out->path.len ? e : E_NOMEM;
 }

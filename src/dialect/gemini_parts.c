@@ -1,28 +1,12 @@
 /* Parts of contents, of requests and answers alike, as neutral parts. */
 #include "dialect/gemini.h"
 
-enum err gemini_refuse_at(struct gemini_decoder *d, const char *member, const char *what)
+enum err gemini_refuse_at(struct decoder *d, const char *member, const char *what)
 {
-    struct slice param = arena_printf(d->arena, "%.*s%s%s", SLICE_ARG(d->place),
-                                      *member && d->place.len ? "." : "", member);
+    struct slice param = read_place(d, member);
     gemini_refuse(d->arena, d->fault, param, "Invalid value at '%.*s': %s", SLICE_ARG(param), what);
     d->failed = E_SYNTAX;
     return E_SYNTAX;
-}
-
-enum err gemini_no_memory(struct gemini_decoder *d)
-{
-    d->failed = E_NOMEM;
-    return E_NOMEM;
-}
-
-struct slice gemini_text_of(struct gemini_decoder *d, yyjson_val *v)
-{
-    struct slice text = json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
-    if (!json_is_none(v) && !text.ptr) {
-        d->failed = E_NOMEM;
-    }
-    return text;
 }
 
 static bool is_among(struct slice key, const char *const *names, size_t count)
@@ -35,8 +19,8 @@ static bool is_among(struct slice key, const char *const *names, size_t count)
     return false;
 }
 
-void gemini_add_unknown(struct gemini_decoder *d, struct text *t, yyjson_val *obj,
-                        const char *scope, const char *const *names, size_t count)
+void gemini_add_unknown(struct decoder *d, struct text *t, yyjson_val *obj, const char *scope,
+                        const char *const *names, size_t count)
 {
     size_t i, max;
     yyjson_val *key, *v;
@@ -61,7 +45,7 @@ void gemini_add_unknown(struct gemini_decoder *d, struct text *t, yyjson_val *ob
     }
 }
 
-struct slice gemini_extras(struct gemini_decoder *d, yyjson_val *obj, const char *const *names,
+struct slice gemini_extras(struct decoder *d, yyjson_val *obj, const char *const *names,
                            size_t count)
 {
     struct text t = text_growing(d->arena);
@@ -74,8 +58,7 @@ struct slice gemini_extras(struct gemini_decoder *d, yyjson_val *obj, const char
     return all;
 }
 
-static void take_extras(struct gemini_decoder *d, yyjson_val *v, const char *member,
-                        struct chat_part *out)
+static void take_extras(struct decoder *d, yyjson_val *v, const char *member, struct chat_part *out)
 {
     const char *const names[] = {member};
     out->extras = gemini_extras(d, v, names, ARRAY_LEN(names));
@@ -87,8 +70,7 @@ static void take_extras(struct gemini_decoder *d, yyjson_val *v, const char *mem
 
 /* A signature beside a text, or alone with an empty one (as streams bring it), is a thought of its
  * own, so that it finds its way through dialects that know signed thoughts only. */
-static enum err take_text(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                          size_t *count)
+static enum err take_text(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     static const char *const names[] = {"text", "thought", "thoughtSignature"};
     struct slice text = gemini_get_string(v, "text");
@@ -132,8 +114,7 @@ static void take_media(struct slice media_type, struct chat_part *out)
     }
 }
 
-static enum err take_inline(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                            size_t *count)
+static enum err take_inline(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     static const char *const names[] = {"mimeType", "data", "displayName"};
     yyjson_val *blob = gemini_get(v, "inlineData");
@@ -152,8 +133,7 @@ static enum err take_inline(struct gemini_decoder *d, yyjson_val *v, struct chat
 }
 
 /* What only Google can fetch is a file of its provider; the rest are addresses. */
-static enum err take_file(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                          size_t *count)
+static enum err take_file(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     yyjson_val *file = gemini_get(v, "fileData");
     struct slice uri = gemini_get_string(file, "fileUri");
@@ -177,8 +157,7 @@ static enum err take_file(struct gemini_decoder *d, yyjson_val *v, struct chat_p
 /* --- calls -------------------------------------------------------------------------------------
  */
 
-static enum err take_call(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                          size_t *count)
+static enum err take_call(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     static const char *const names[] = {"functionCall", "thoughtSignature"};
     static const char *const inside[] = {"id", "name", "args"};
@@ -189,7 +168,7 @@ static enum err take_call(struct gemini_decoder *d, yyjson_val *v, struct chat_p
     *p = (struct chat_part){.kind = CHAT_TOOL_CALL,
                             .id = gemini_get_string(call, "id"),
                             .name = gemini_real_name(d->arena, gemini_get_string(call, "name"))};
-    p->text = json_is_none(args) ? SLICE("{}") : gemini_text_of(d, args);
+    p->text = json_is_none(args) ? SLICE("{}") : read_json(d, args);
     p->extras = gemini_extras(d, v, names, ARRAY_LEN(names));
     struct slice odd = gemini_extras(d, call, inside, ARRAY_LEN(inside));
     if (proof.len) {
@@ -202,7 +181,7 @@ static enum err take_call(struct gemini_decoder *d, yyjson_val *v, struct chat_p
 }
 
 /* {"output": text} and the like are texts; any other object stays JSON. */
-static enum err take_response(struct gemini_decoder *d, yyjson_val *v, struct chat_part *result,
+static enum err take_response(struct decoder *d, yyjson_val *v, struct chat_part *result,
                               struct chat_part *out)
 {
     static const char *const wrappers[] = {"output", "result", "error"};
@@ -212,16 +191,15 @@ static enum err take_response(struct gemini_decoder *d, yyjson_val *v, struct ch
         yyjson_val *inner = json_get(response, wrappers[i]);
         if (inner && (yyjson_is_str(inner) || i == 2)) {
             result->is_error = i == 2;
-            out->text = yyjson_is_str(inner) ? json_string(inner) : gemini_text_of(d, inner);
+            out->text = yyjson_is_str(inner) ? json_string(inner) : read_json(d, inner);
             return d->failed;
         }
     }
-    out->text = json_is_none(response) ? SLICE("{}") : gemini_text_of(d, response);
+    out->text = json_is_none(response) ? SLICE("{}") : read_json(d, response);
     return d->failed;
 }
 
-static enum err take_result(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                            size_t *count)
+static enum err take_result(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     static const char *const names[] = {"id", "name", "response", "parts"};
     yyjson_val *result = gemini_get(v, "functionResponse");
@@ -235,7 +213,7 @@ static enum err take_result(struct gemini_decoder *d, yyjson_val *v, struct chat
     p->provider = p->extras.len ? GEMINI_NAME : SLICE_NONE;
     p->parts = arena_array(d->arena, yyjson_arr_size(parts) + 1, sizeof(*p->parts));
     if (!p->parts) {
-        return gemini_no_memory(d);
+        return read_no_memory(d);
     }
     if (!p->name.len) {
         return gemini_refuse_at(d, "functionResponse.name", "it is required");
@@ -260,11 +238,11 @@ static enum err take_result(struct gemini_decoder *d, yyjson_val *v, struct chat
 /* --- any ---------------------------------------------------------------------------------------
  */
 
-static enum err take_opaque(struct gemini_decoder *d, yyjson_val *v, struct slice name,
+static enum err take_opaque(struct decoder *d, yyjson_val *v, struct slice name,
                             struct chat_part *out, size_t *count)
 {
     out[(*count)++] = (struct chat_part){
-        .kind = CHAT_OPAQUE, .name = name, .data = gemini_text_of(d, v), .provider = GEMINI_NAME};
+        .kind = CHAT_OPAQUE, .name = name, .data = read_json(d, v), .provider = GEMINI_NAME};
     return d->failed;
 }
 
@@ -296,13 +274,11 @@ static yyjson_val *subject_of(yyjson_val *v, size_t *out_count)
     return subject;
 }
 
-enum err gemini_take_part(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                          size_t *count)
+enum err gemini_take_part(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count)
 {
     static const struct {
         const char *member;
-        enum err (*take)(struct gemini_decoder *d, yyjson_val *v, struct chat_part *out,
-                         size_t *count);
+        enum err (*take)(struct decoder *d, yyjson_val *v, struct chat_part *out, size_t *count);
     } kinds[] = {
         {"text", take_text},         {"inlineData", take_inline},       {"fileData", take_file},
         {"functionCall", take_call}, {"functionResponse", take_result},

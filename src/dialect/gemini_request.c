@@ -119,13 +119,9 @@ static int64_t result_bound(struct slice result, int depth)
     if (span_skim(&c, result)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
         bool is_parts = m.kind == SPAN_ARRAY && slice_eq_nocase(m.key, SLICE("\"parts\""));
-        int64_t more = is_parts ? parts_bound(m.value, depth + 1) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+        sum = read_bound_sum(sum, is_parts ? parts_bound(m.value, depth + 1) : 0);
     }
     return sum;
 }
@@ -142,7 +138,7 @@ static int64_t part_bound(struct slice part, int depth)
     if (span_skim(&c, part)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
         struct slice key = read_key(&m);
         bool is_known = m.kind != SPAN_OBJECT;
         for (size_t i = 0; i < ARRAY_LEN(bounded); i++) {
@@ -152,10 +148,7 @@ static int64_t part_bound(struct slice part, int depth)
                        : gemini_is(key, "inlineData")       ? blob_bound(m.value)
                        : gemini_is(key, "functionResponse") ? result_bound(m.value, depth)
                                                             : -1;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+        sum = read_bound_sum(sum, more);
     }
     return sum;
 }
@@ -168,12 +161,8 @@ static int64_t parts_bound(struct slice parts, int depth)
     if (depth > 1 || span_skim(&c, parts)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_OBJECT ? part_bound(m.value, depth) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_OBJECT ? part_bound(m.value, depth) : 0);
     }
     return sum;
 }
@@ -187,12 +176,8 @@ static int64_t content_bound(struct slice content)
     if (span_skim(&c, content)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_ARRAY ? parts_bound(m.value, 0) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_ARRAY ? parts_bound(m.value, 0) : 0);
     }
     return sum;
 }
@@ -205,12 +190,8 @@ static int64_t contents_bound(const struct span *contents)
     if (contents->kind != SPAN_ARRAY || span_skim(&c, contents->value)) {
         return contents->kind == SPAN_OBJECT ? content_bound(contents->value) : 0;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_OBJECT ? content_bound(m.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_OBJECT ? content_bound(m.value) : 0);
     }
     return sum;
 }
@@ -411,7 +392,7 @@ enum err gemini_scan(struct arena *a, enum chat_operation op, struct slice body,
                              .choices = 1,
                              .output_max_tokens = -1};
     out->wants_usage = out->is_stream; /* every stream of this dialect tells it */
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }

@@ -20,12 +20,11 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     return SLICE_NONE;
 }
 
-/* Local servers want none; ollama.com does. */
+/* Local servers want none; ollama.com does. A function of its own: dialects that share one may
+ * share a provider. */
 static void render_auth(struct slice key, struct text *out)
 {
-    TEXT_ADD(out, "authorization: Bearer ");
-    text_add(out, key);
-    TEXT_ADD(out, "\r\n");
+    openai_render_auth(key, out);
 }
 
 static const struct dialect_events events = {

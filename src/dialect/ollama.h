@@ -6,26 +6,17 @@
 
 #include "dialect/read.h"
 #include "dialect/stream.h"
+#include "dialect/write.h"
 #include "wire/json.h"
 
 #define OLLAMA_NAME SLICE("ollama")
 
-struct ollama_writer {
-    struct text t;
-    struct text dropped;
-    const struct chat_request *r;
-    const struct encode_options *o;
-    struct arena *arena;
-    size_t looks; /* for the names of results, bounded */
-};
-
 /* ollama_params.c */
 enum err ollama_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out);
-void ollama_drop(struct ollama_writer *w, const char *name);
 
 /* ollama_encode.c: "messages". */
-void ollama_add_messages(struct ollama_writer *w);
+void ollama_add_messages(struct writer *w);
 
 /* ollama_answer.c */
 enum err ollama_decode_response(struct arena *a, struct slice body, struct chat_response *out);

@@ -3,8 +3,6 @@
 #include "dialect/ollama.h"
 #include "dialect/write.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512 };
-
 /* A call is no reason of its own: who has made one ends with "stop". */
 enum chat_finish ollama_finish(struct slice reason)
 {
@@ -157,26 +155,16 @@ static enum err encode_embedding(struct arena *a, const struct embed_request *r,
     write_raw_if(&t, "dimensions", r->dimensions.text);
     drop_name(&dropped, r->user.len ? SLICE("user") : SLICE_NONE);
     TEXT_ADD(&t, "}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
-    return t.is_full || dropped.is_full ? E_NOMEM : OK;
+    return write_end(&t, &dropped, out);
 }
 
 static enum err decode_embedding(struct arena *a, struct slice body, struct embed_response *out)
 {
-    yyjson_val *root, *v;
+    yyjson_val *list, *v;
     size_t i, max;
-    enum err e = json_parse(a, slice_trim(body), &root, NULL);
-    yyjson_val *list = e ? NULL : json_get(root, "embeddings");
-    if (e || !yyjson_arr_size(list)) {
-        return e ? e : E_SYNTAX;
-    }
-    *out = (struct embed_response){.model = json_get_string(root, "model"),
-                                   .vector_count = yyjson_arr_size(list)};
-    out->vectors = arena_array(a, out->vector_count, sizeof(*out->vectors));
-    if (!out->vectors) {
-        return E_NOMEM;
+    enum err e = read_vectors(a, body, "embeddings", out, &list);
+    if (e) {
+        return e;
     }
     yyjson_arr_foreach(list, i, max, v)
     {

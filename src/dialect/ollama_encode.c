@@ -47,7 +47,7 @@ static const char *lack_of(const struct chat_part *p, bool is_assistant)
     return NULL;
 }
 
-static void name_lacks(struct ollama_writer *w, const struct chat_part *parts, size_t count,
+static void name_lacks(struct writer *w, const struct chat_part *parts, size_t count,
                        bool is_assistant)
 {
     for (size_t i = 0; i < count; i++) {
@@ -55,17 +55,17 @@ static void name_lacks(struct ollama_writer *w, const struct chat_part *parts, s
         if (parts[i].kind == CHAT_OPAQUE && lack) {
             drop_name(&w->dropped, parts[i].name);
         } else if (lack) {
-            ollama_drop(w, lack);
+            write_drop(w, lack);
         }
         drop_extras(&w->dropped, parts[i].extras);
         if (parts[i].cache_marker.len) {
-            ollama_drop(w, "cache_control");
+            write_drop(w, "cache_control");
         }
     }
 }
 
 /* "content": the texts. */
-static void add_content(struct ollama_writer *w, const struct chat_part *parts, size_t count)
+static void add_content(struct writer *w, const struct chat_part *parts, size_t count)
 {
     struct text joined = text_growing(w->arena);
     for (size_t i = 0; i < count; i++) {
@@ -78,7 +78,7 @@ static void add_content(struct ollama_writer *w, const struct chat_part *parts, 
     w->t.is_full = w->t.is_full || joined.is_full;
 }
 
-static void add_images(struct ollama_writer *w, const struct chat_part *parts, size_t count)
+static void add_images(struct writer *w, const struct chat_part *parts, size_t count)
 {
     size_t sent = 0;
     for (size_t i = 0; i < count; i++) {
@@ -94,7 +94,7 @@ static void add_images(struct ollama_writer *w, const struct chat_part *parts, s
     text_add(&w->t, sent ? SLICE("]") : SLICE_NONE);
 }
 
-static void add_thoughts(struct ollama_writer *w, const struct chat_message *m)
+static void add_thoughts(struct writer *w, const struct chat_message *m)
 {
     struct text joined = text_growing(w->arena);
     for (size_t i = 0; i < m->part_count; i++) {
@@ -108,7 +108,7 @@ static void add_thoughts(struct ollama_writer *w, const struct chat_message *m)
 }
 
 /* An object; arguments that are none, and free text, become one. */
-static void add_arguments(struct ollama_writer *w, const struct chat_part *p)
+static void add_arguments(struct writer *w, const struct chat_part *p)
 {
     struct span_fault unused;
     struct slice text = slice_trim(p->text);
@@ -124,7 +124,7 @@ static void add_arguments(struct ollama_writer *w, const struct chat_part *p)
     }
 }
 
-static void add_calls(struct ollama_writer *w, const struct chat_message *m)
+static void add_calls(struct writer *w, const struct chat_message *m)
 {
     size_t sent = 0;
     for (size_t i = 0; i < m->part_count; i++) {
@@ -146,8 +146,7 @@ static void add_calls(struct ollama_writer *w, const struct chat_message *m)
 }
 
 /* The name of the call that the result answers: the last one with its id before it. */
-static struct slice name_of_result(struct ollama_writer *w, size_t message,
-                                   const struct chat_part *result)
+static struct slice name_of_result(struct writer *w, size_t message, const struct chat_part *result)
 {
     if (result->name.len) {
         return result->name;
@@ -163,7 +162,7 @@ static struct slice name_of_result(struct ollama_writer *w, size_t message,
     return SLICE_NONE;
 }
 
-static void add_result(struct ollama_writer *w, size_t message, const struct chat_part *p)
+static void add_result(struct writer *w, size_t message, const struct chat_part *p)
 {
     write_element(&w->t);
     write_string(&w->t, "role", SLICE("tool"));
@@ -197,7 +196,7 @@ static struct slice role_of(const struct chat_message *m)
     return SLICE("user");
 }
 
-static void add_message(struct ollama_writer *w, size_t message)
+static void add_message(struct writer *w, size_t message)
 {
     const struct chat_message *m = &w->r->messages[message];
     bool is_assistant = m->role == CHAT_ASSISTANT;
@@ -208,7 +207,7 @@ static void add_message(struct ollama_writer *w, size_t message)
     }
     name_lacks(w, m->parts, m->part_count, is_assistant);
     if (m->name.len) {
-        ollama_drop(w, "name");
+        write_drop(w, "name");
     }
     if (!has_rest(m, is_assistant)) {
         return;
@@ -224,7 +223,7 @@ static void add_message(struct ollama_writer *w, size_t message)
     TEXT_ADD(&w->t, "}");
 }
 
-void ollama_add_messages(struct ollama_writer *w)
+void ollama_add_messages(struct writer *w)
 {
     text_add_json_key(&w->t, "messages");
     TEXT_ADD(&w->t, "[");

@@ -105,12 +105,6 @@ struct memory {
 };
 static_assert(sizeof(struct memory) <= OLLAMA_DECODER_BYTES, "grows with its struct");
 
-static enum err send(struct stream_decoder *d, struct chat_chunk *chunk)
-{
-    chunk->provider = OLLAMA_NAME;
-    return d->on_chunk(d->ctx, chunk);
-}
-
 /* Thoughts that follow one another are one thought. */
 static enum err take_thought(struct stream_decoder *d, struct slice text)
 {
@@ -124,7 +118,7 @@ static enum err take_thought(struct stream_decoder *d, struct slice text)
     }
     m->is_thinking = true;
     chunk.block = m->thoughts - 1;
-    return send(d, &chunk);
+    return stream_pass(d, &chunk);
 }
 
 static enum err take_text(struct stream_decoder *d, struct slice text)
@@ -135,7 +129,7 @@ static enum err take_text(struct stream_decoder *d, struct slice text)
         return OK;
     }
     m->is_thinking = false;
-    return send(d, &chunk);
+    return stream_pass(d, &chunk);
 }
 
 static enum err take_call(struct stream_decoder *d, struct slice created_at, yyjson_val *v)
@@ -158,11 +152,11 @@ static enum err take_call(struct stream_decoder *d, struct slice created_at, yyj
     }
     m->is_thinking = false;
     m->calls++;
-    enum err e = send(d, &chunk);
+    enum err e = stream_pass(d, &chunk);
     struct chat_chunk rest = {.kind = CHAT_CHUNK_TOOL_ARGUMENTS,
                               .tool = chunk.tool,
                               .text = arguments.len ? arguments : SLICE("{}")};
-    return e ? e : send(d, &rest);
+    return e ? e : stream_pass(d, &rest);
 }
 
 static enum err take_message(struct stream_decoder *d, yyjson_val *root)
@@ -190,11 +184,11 @@ static enum err take_end(struct stream_decoder *d, struct slice reason)
     } else if (finish.finish == CHAT_FINISH_NONE) {
         finish.finish = CHAT_FINISH_STOP; /* older builds give no reason */
     }
-    enum err e = send(d, &finish);
+    enum err e = stream_pass(d, &finish);
     if (!e && d->outcome->has_usage) {
-        e = send(d, &usage);
+        e = stream_pass(d, &usage);
     }
-    return e ? e : send(d, &end);
+    return e ? e : stream_pass(d, &end);
 }
 
 enum err ollama_decode_event(struct stream_decoder *d, struct slice data)
@@ -206,7 +200,7 @@ enum err ollama_decode_event(struct stream_decoder *d, struct slice data)
         struct chat_chunk chunk = {.kind = CHAT_CHUNK_START,
                                    .model = json_get_string(root, "model")};
         m->is_started = true;
-        e = send(d, &chunk);
+        e = stream_pass(d, &chunk);
     }
     e = e ? e : take_message(d, root);
     if (e || !json_is_true(json_get(root, "done"))) {

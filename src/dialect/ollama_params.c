@@ -4,15 +4,10 @@
 
 #include <assert.h>
 
-void ollama_drop(struct ollama_writer *w, const char *name)
-{
-    drop_name(&w->dropped, slice_str(name));
-}
-
 /* --- tools -------------------------------------------------------------------------------------
  */
 
-static bool is_sendable(const struct ollama_writer *w, const struct chat_tool *tool)
+static bool is_sendable(const struct writer *w, const struct chat_tool *tool)
 {
     const struct chat_request *r = w->r;
     bool is_other =
@@ -20,7 +15,7 @@ static bool is_sendable(const struct ollama_writer *w, const struct chat_tool *t
     return !tool->raw.len && !is_other && write_allows_tool(r, tool->name);
 }
 
-static void add_tool(struct ollama_writer *w, const struct chat_tool *tool)
+static void add_tool(struct writer *w, const struct chat_tool *tool)
 {
     struct text *t = &w->t;
     write_element(t);
@@ -33,13 +28,13 @@ static void add_tool(struct ollama_writer *w, const struct chat_tool *tool)
     TEXT_ADD(t, "}}");
     drop_extras(&w->dropped, tool->extras);
     if (tool->cache_marker.len) {
-        ollama_drop(w, "cache_control");
+        write_drop(w, "cache_control");
     }
 }
 
 /* There is no tool_choice: none is said by leaving the tools out, one by leaving the others out;
  * that some tool must be called cannot be said. */
-static void add_tools(struct ollama_writer *w)
+static void add_tools(struct writer *w)
 {
     const struct chat_request *r = w->r;
     size_t sent = 0;
@@ -59,10 +54,10 @@ static void add_tools(struct ollama_writer *w)
     }
     text_add(&w->t, sent ? SLICE("]") : SLICE_NONE);
     if (r->tool_choice == CHAT_CHOICE_REQUIRED || r->tool_choice == CHAT_CHOICE_NAMED) {
-        ollama_drop(w, "tool_choice");
+        write_drop(w, "tool_choice");
     }
     if (r->parallel_tool_calls == 0) {
-        ollama_drop(w, "parallel_tool_calls");
+        write_drop(w, "parallel_tool_calls");
     }
 }
 
@@ -70,7 +65,7 @@ static void add_tools(struct ollama_writer *w)
  */
 
 /* Models that know efforts take three of them; the others take any of them for yes. */
-static void add_thinking(struct ollama_writer *w)
+static void add_thinking(struct writer *w)
 {
     const struct chat_request *r = w->r;
     struct slice effort = r->reasoning_effort;
@@ -88,11 +83,11 @@ static void add_thinking(struct ollama_writer *w)
         write_bool(&w->t, "think", true);
     }
     if (r->thinking_budget.text.len && !is_off) {
-        ollama_drop(w, "thinking.budget_tokens");
+        write_drop(w, "thinking.budget_tokens");
     }
 }
 
-static void add_format(struct ollama_writer *w)
+static void add_format(struct writer *w)
 {
     switch (w->r->format) {
     case CHAT_FORMAT_JSON: write_string(&w->t, "format", SLICE("json")); break;
@@ -105,7 +100,7 @@ static void add_format(struct ollama_writer *w)
 /* --- options -----------------------------------------------------------------------------------
  */
 
-static void add_stops(struct ollama_writer *w)
+static void add_stops(struct writer *w)
 {
     if (w->r->stop_count == 0) {
         return;
@@ -119,7 +114,7 @@ static void add_stops(struct ollama_writer *w)
     TEXT_ADD(&w->t, "]");
 }
 
-static void add_options(struct ollama_writer *w)
+static void add_options(struct writer *w)
 {
     const struct chat_request *r = w->r;
     const struct {
@@ -157,33 +152,20 @@ static void add_options(struct ollama_writer *w)
 }
 
 /* What the API has no words for; a value that asks for nothing is not missed. */
-static void name_unknown(struct ollama_writer *w)
+static void name_unknown(struct writer *w)
 {
     const struct chat_request *r = w->r;
-    const struct {
-        const char *name;
-        struct slice text, nothing;
-    } members[] = {
-        {"n", r->choices.text, SLICE("1")},
-        {"metadata", r->metadata, SLICE("{}")},
-        {"user", r->user, SLICE_NONE},
-        {"service_tier", r->service_tier, SLICE("auto")},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        if (members[i].text.len && !slice_eq(members[i].text, members[i].nothing)) {
-            ollama_drop(w, members[i].name);
-        }
-    }
+    write_drop_if(w, "n", r->choices.text, SLICE("1"));
+    write_drop_if(w, "metadata", r->metadata, SLICE("{}"));
+    write_drop_if(w, "user", r->user, SLICE_NONE);
+    write_drop_if(w, "service_tier", r->service_tier, SLICE("auto"));
     drop_extras(&w->dropped, r->extras); /* no client speaks this dialect: they are another's */
 }
 
 enum err ollama_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out)
 {
-    struct ollama_writer w = {
-        .t = text_growing(a), .dropped = text_growing(a), .r = r, .o = o, .arena = a};
-    *out = (struct body_parts){.count = 0};
-    text_add(&w.dropped, r->dropped);
+    struct writer w = write_begin(a, r, o, out);
     TEXT_ADD(&w.t, "{");
     write_string(&w.t, "model", o->model);
     ollama_add_messages(&w);
@@ -198,8 +180,5 @@ enum err ollama_encode_request(struct arena *a, const struct chat_request *r,
         out->adds_usage = !r->wants_usage; /* every stream tells it */
     }
     assert(w.t.is_full || w.t.len > 0);
-    out->parts[out->count++] = text_slice(&w.t);
-    out->bytes = w.t.len;
-    out->dropped = text_slice(&w.dropped);
-    return w.t.is_full || w.dropped.is_full ? E_NOMEM : OK;
+    return write_end(&w.t, &w.dropped, out);
 }

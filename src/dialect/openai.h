@@ -3,6 +3,7 @@
 #ifndef DIALECT_OPENAI_H
 #define DIALECT_OPENAI_H
 
+#include "dialect/read.h"
 #include "dialect/stream.h"
 #include "wire/json.h"
 #include "wire/spans.h"
@@ -42,19 +43,12 @@ struct openai_members {
     struct span at[M_COUNT];
 };
 
-static inline bool span_is_given(const struct span *s)
-{
-    return s->kind != SPAN_ABSENT && s->kind != SPAN_NULL;
-}
-
 /* Finds the members of body; fills out_fault (kind, message, param, code, input position). */
 MUST_USE enum err openai_find_members(struct arena *a, struct slice body,
                                       struct openai_members *out, struct fault *out_fault);
 /* A refusal of the body that names param; code may be empty. */
 void openai_refuse(struct arena *a, struct fault *out, const char *param, const char *code,
                    const char *format, ...) PRINTF(5, 6);
-/* Unescaped into the arena when it must be; ptr NULL on no memory. */
-struct slice openai_unescaped(struct arena *a, const struct span *s);
 
 /* Upper bound of the prompt's tokens from the bytes of the body; -1: bytes do not bound it. Also
  * tells whether something in it must not be cached. */
@@ -88,6 +82,8 @@ enum err openai_decode_messages(struct arena *a, yyjson_val *messages, struct ch
                                 struct fault *out_fault);
 enum err openai_decode_response(struct arena *a, struct slice body, struct chat_response *out);
 
+/* "none", "auto", "required"; the default for any other word. */
+enum chat_tool_choice openai_choice(struct slice word);
 /* What proves that Gemini made the call; empty: nothing does. */
 struct slice openai_call_proof(yyjson_val *call);
 /* "data:image/png;charset=x;base64,AAAA" -> media type and data; anything else is a URL. */
@@ -103,6 +99,8 @@ struct slice openai_effort(const struct chat_request *r, const struct dialect_pr
 /* The member, when it is not empty. What is longer than the API takes is sent as its hash, which
  * still tells one from another. */
 void openai_add_short(struct text *t, const char *name, struct slice value, size_t most);
+/* The word for it; empty where it takes none, or more than a word. */
+struct slice openai_choice_name(enum chat_tool_choice choice);
 /* Another dialect's name of a service tier in OpenAI's words. */
 struct slice openai_tier(struct slice tier);
 /* {"type":"image_url",...} as the next element of a list. */

@@ -142,14 +142,6 @@ static void add_usage_event(const struct openai_encoder *s, struct text *t)
     TEXT_ADD(t, "}\n\n");
 }
 
-static enum err send(struct stream_encoder *e, const struct text *t, unsigned flags)
-{
-    if (t->is_full || e->text->is_full) {
-        return E_NOMEM;
-    }
-    return t->len ? e->options->on_bytes(e->options->ctx, text_slice(t), flags) : OK;
-}
-
 /* A picture that the model made (Gemini's part), as OpenRouter and LiteLLM tell of them. */
 static void add_image(struct stream_encoder *e, struct text *t, const struct chat_chunk *chunk)
 {
@@ -193,7 +185,7 @@ static enum err send_delta(struct stream_encoder *e, const struct chat_chunk *ch
     } else {
         close_delta(&t, SLICE_NONE, SLICE_NONE);
     }
-    return send(e, &t, t.len == before ? 0 : STREAM_CONTENT);
+    return stream_send(e, &t, t.len == before ? 0 : STREAM_CONTENT);
 }
 
 static enum err send_finish(struct stream_encoder *e, const struct chat_chunk *chunk)
@@ -202,7 +194,7 @@ static enum err send_finish(struct stream_encoder *e, const struct chat_chunk *c
     begin_choice(e->state, &t, chunk->choice);
     open_delta(e->state, &t, chunk->choice);
     close_delta(&t, openai_finish_name(chunk->finish), chunk->text);
-    return send(e, &t, 0);
+    return stream_send(e, &t, 0);
 }
 
 static enum err send_error(struct stream_encoder *e, const struct chat_chunk *chunk)
@@ -210,7 +202,7 @@ static enum err send_error(struct stream_encoder *e, const struct chat_chunk *ch
     struct text t = text_growing(e->scratch);
     const struct fault f = {.kind = FAULT_UPSTREAM, .message = chunk->text};
     openai_render_stream_fault(&f, &t);
-    return send(e, &t, STREAM_ERROR);
+    return stream_send(e, &t, STREAM_ERROR);
 }
 
 static enum err send_end(struct stream_encoder *e)
@@ -219,7 +211,7 @@ static enum err send_end(struct stream_encoder *e)
     if (s->has_usage && !e->options->hides_usage) {
         struct text t = text_growing(e->scratch);
         add_usage_event(s, &t);
-        enum err err = send(e, &t, 0);
+        enum err err = stream_send(e, &t, 0);
         if (err) {
             return err;
         }
@@ -236,7 +228,7 @@ enum err openai_encode_chunk(struct stream_encoder *e, const struct chat_chunk *
         return err;
     }
     switch (chunk->kind) {
-    case CHAT_CHUNK_START: begin_choice(s, &t, 0); return send(e, &t, 0);
+    case CHAT_CHUNK_START: begin_choice(s, &t, 0); return stream_send(e, &t, 0);
     case CHAT_CHUNK_TEXT:
     case CHAT_CHUNK_REFUSAL:
     case CHAT_CHUNK_THINKING:

@@ -1,20 +1,6 @@
 #include "core/check.h"
 #include "dialect/openai.h"
-
-/* One decode at work: the arena, where names of what is lost go, and what went wrong. */
-struct decoder {
-    struct arena *arena;
-    struct fault *fault;
-    struct text dropped;
-    enum err failed;
-    size_t message, part; /* where we are, for faults */
-};
-
-static enum err no_memory(struct decoder *d)
-{
-    d->failed = E_NOMEM;
-    return E_NOMEM;
-}
+#include "dialect/write.h"
 
 static enum err refuse_message(struct decoder *d, const char *member, const char *what)
 {
@@ -25,12 +11,6 @@ static enum err refuse_message(struct decoder *d, const char *member, const char
     d->fault->param = param;
     d->failed = E_SYNTAX;
     return E_SYNTAX;
-}
-
-static struct slice member_text(struct decoder *d, yyjson_val *obj, const char *name)
-{
-    yyjson_val *v = json_get(obj, name);
-    return json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
 }
 
 void openai_take_url(struct chat_part *part, struct slice url)
@@ -66,9 +46,9 @@ static enum err take_file(struct decoder *d, yyjson_val *file, struct chat_part 
 static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *part)
 {
     struct slice type = json_get_string(v, "type");
-    part->cache_marker = member_text(d, v, "cache_control");
+    part->cache_marker = read_json(d, json_get(v, "cache_control"));
     if (!part->cache_marker.len) {
-        part->cache_marker = member_text(d, v, "prompt_cache_breakpoint");
+        part->cache_marker = read_json(d, json_get(v, "prompt_cache_breakpoint"));
     }
     if (slice_eq(type, SLICE("text"))) {
         part->kind = CHAT_TEXT;
@@ -103,8 +83,8 @@ static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *pa
                           "a part is one of text, image_url, input_audio, file, refusal");
 }
 
-/* Content that is a string, a list of parts or nothing, into parts[0..]; room for size_of_content()
- * of them. */
+/* Content that is a string, a list of parts or nothing, into parts[0..]; room for
+ * read_content_size() of them. */
 static enum err take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
                              size_t *count)
 {
@@ -130,11 +110,6 @@ static enum err take_content(struct decoder *d, yyjson_val *content, struct chat
         }
     }
     return OK;
-}
-
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
 }
 
 struct slice openai_call_proof(yyjson_val *call)
@@ -181,7 +156,7 @@ static enum err end_thought(struct decoder *d, struct thought *t, struct chat_pa
         t->part.text = text_slice(&t->text);
         parts[(*count)++] = t->part;
     }
-    return t->text.is_full ? no_memory(d) : OK;
+    return t->text.is_full ? read_no_memory(d) : OK;
 }
 
 static enum err take_details(struct decoder *d, yyjson_val *details, struct chat_part *parts,
@@ -260,7 +235,7 @@ static size_t size_of_assistant(yyjson_val *m)
 {
     return 1 + yyjson_arr_size(json_get(m, "reasoning_details")) +
            yyjson_arr_size(json_get(m, "thinking_blocks")) +
-           size_of_content(json_get(m, "content")) + 1 +
+           read_content_size(json_get(m, "content")) + 1 +
            yyjson_arr_size(json_get(m, "tool_calls")) + 1;
 }
 
@@ -297,14 +272,14 @@ static enum err take_result(struct decoder *d, yyjson_val *m, struct chat_messag
 {
     struct chat_part *part = ARENA_NEW(d->arena, struct chat_part);
     if (!part) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     *part = (struct chat_part){.kind = CHAT_TOOL_RESULT, .id = json_get_string(m, "tool_call_id")};
     part->name = json_get_string(m, "name");
     yyjson_val *content = json_get(m, "content");
-    part->parts = arena_array(d->arena, size_of_content(content) + 1, sizeof(*part->parts));
+    part->parts = arena_array(d->arena, read_content_size(content) + 1, sizeof(*part->parts));
     if (!part->parts) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     out->parts = part;
     out->part_count = 1;
@@ -333,7 +308,7 @@ static bool role_of(struct slice name, enum chat_role *out)
 /* A marker on the message (LiteLLM, OpenRouter) stands for one on its last part. */
 static void take_message_marker(struct decoder *d, yyjson_val *m, struct chat_message *out)
 {
-    struct slice marker = member_text(d, m, "cache_control");
+    struct slice marker = read_json(d, json_get(m, "cache_control"));
     if (marker.len && out->part_count && !out->parts[out->part_count - 1].cache_marker.len) {
         out->parts[out->part_count - 1].cache_marker = marker;
     }
@@ -353,10 +328,10 @@ static enum err take_message(struct decoder *d, yyjson_val *m, struct chat_messa
         return take_result(d, m, out);
     }
     size_t room = out->role == CHAT_ASSISTANT ? size_of_assistant(m)
-                                              : size_of_content(json_get(m, "content"));
+                                              : read_content_size(json_get(m, "content"));
     out->parts = arena_array(d->arena, room + 1, sizeof(*out->parts));
     if (!out->parts) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     if (out->role == CHAT_ASSISTANT) {
         return take_assistant(d, m, out->parts, &out->part_count);
@@ -371,7 +346,7 @@ static enum err take_messages(struct decoder *d, yyjson_val *messages, struct ch
 {
     out->messages = arena_array(d->arena, yyjson_arr_size(messages) + 1, sizeof(*out->messages));
     if (!out->messages) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     size_t i, max;
     yyjson_val *m;
@@ -408,10 +383,10 @@ static void take_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
     }
     out->name = json_get_string(body, "name");
     out->description = json_get_string(body, "description");
-    out->schema = member_text(d, body, "parameters");
-    out->cache_marker = member_text(d, v, "cache_control");
+    out->schema = read_json(d, json_get(body, "parameters"));
+    out->cache_marker = read_json(d, json_get(v, "cache_control"));
     if (!out->cache_marker.len) {
-        out->cache_marker = member_text(d, body, "cache_control");
+        out->cache_marker = read_json(d, json_get(body, "cache_control"));
     }
     out->has_strict = !json_is_none(json_get(body, "strict"));
     out->is_strict = json_is_true(json_get(body, "strict"));
@@ -428,7 +403,7 @@ static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_requ
     }
     out->tools = arena_array(d->arena, room, sizeof(*out->tools));
     if (!out->tools) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     size_t i, max;
     yyjson_val *v;
@@ -441,12 +416,12 @@ static enum err take_tools(struct decoder *d, yyjson_val *root, struct chat_requ
         out->tools[out->tool_count++] =
             (struct chat_tool){.name = json_get_string(v, "name"),
                                .description = json_get_string(v, "description"),
-                               .schema = member_text(d, v, "parameters")};
+                               .schema = read_json(d, json_get(v, "parameters"))};
     }
     return OK;
 }
 
-static enum chat_tool_choice choice_word(struct slice word)
+enum chat_tool_choice openai_choice(struct slice word)
 {
     return slice_eq(word, SLICE("none"))       ? CHAT_CHOICE_NONE
            : slice_eq(word, SLICE("auto"))     ? CHAT_CHOICE_AUTO
@@ -457,11 +432,11 @@ static enum chat_tool_choice choice_word(struct slice word)
 static enum err take_allowed(struct decoder *d, yyjson_val *allowed, struct chat_request *out)
 {
     yyjson_val *tools = json_get(allowed, "tools");
-    out->tool_choice = choice_word(json_get_string(allowed, "mode"));
+    out->tool_choice = openai_choice(json_get_string(allowed, "mode"));
     out->allowed_tools =
         arena_array(d->arena, yyjson_arr_size(tools) + 1, sizeof(*out->allowed_tools));
     if (!out->allowed_tools) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     size_t i, max;
     yyjson_val *v;
@@ -483,7 +458,7 @@ static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct cha
         choice = json_get(root, "function_call");
     }
     if (yyjson_is_str(choice)) {
-        out->tool_choice = choice_word(json_string(choice));
+        out->tool_choice = openai_choice(json_string(choice));
         return OK;
     }
     if (!yyjson_is_obj(choice)) {
@@ -513,7 +488,7 @@ static void take_format(struct decoder *d, yyjson_val *root, struct chat_request
         yyjson_val *strict = json_get(schema, "strict");
         out->format = CHAT_FORMAT_SCHEMA;
         out->format_name = json_get_string(schema, "name");
-        out->format_schema = member_text(d, schema, "schema");
+        out->format_schema = read_json(d, json_get(schema, "schema"));
         out->format_strict = json_is_none(strict) ? -1 : json_is_true(strict);
     }
 }
@@ -521,22 +496,14 @@ static void take_format(struct decoder *d, yyjson_val *root, struct chat_request
 static enum err take_stops(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *stop = json_get(root, "stop");
-    size_t room = yyjson_is_arr(stop) ? yyjson_arr_size(stop) : 1;
-    out->stops = arena_array(d->arena, room + 1, sizeof(*out->stops));
+    if (!yyjson_is_str(stop)) {
+        return read_stops(d, stop, out);
+    }
+    out->stops = ARENA_NEW(d->arena, struct slice);
     if (!out->stops) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
-    if (yyjson_is_str(stop)) {
-        out->stops[out->stop_count++] = json_string(stop);
-    }
-    size_t i, max;
-    yyjson_val *v;
-    yyjson_arr_foreach(stop, i, max, v)
-    {
-        if (yyjson_is_str(v)) {
-            out->stops[out->stop_count++] = json_string(v);
-        }
-    }
+    out->stops[out->stop_count++] = json_string(stop);
     return OK;
 }
 
@@ -615,10 +582,9 @@ static void name_dropped(struct decoder *d, yyjson_val *root)
 enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault)
 {
     struct decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
-    struct chat_request *r = ARENA_NEW(a, struct chat_request);
+    struct chat_request *r = read_begin(a, ask, out_fault);
     struct span_fault why = {.at = 0};
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
     if (!r || ask->op != CHAT_OP_CHAT) {
         return r ? E_UNSUPPORTED : E_NOMEM;
     }
@@ -628,14 +594,10 @@ enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fau
                       why.what ? why.what : "it is too large", why.at);
         return e;
     }
-    r->model = ask->model;
-    r->is_stream = ask->is_stream;
-    r->wants_usage = ask->wants_usage;
     yyjson_val *parallel = json_get(root, "parallel_tool_calls");
     r->parallel_tool_calls = json_is_none(parallel) ? -1 : json_is_true(parallel);
     r->service_tier = json_get_string(root, "service_tier");
-    r->user = ask->user;
-    r->metadata = member_text(&d, root, "metadata");
+    r->metadata = read_json(&d, json_get(root, "metadata"));
     take_numbers(root, r);
     take_reasoning(root, r);
     take_format(&d, root, r);
@@ -644,9 +606,7 @@ enum err openai_decode_request(struct arena *a, struct chat_ask *ask, struct fau
         take_tool_choice(&d, root, r) || take_stops(&d, root, r)) {
         return d.failed;
     }
-    r->dropped = text_slice(&d.dropped);
-    ask->neutral = r;
-    return d.dropped.is_full ? E_NOMEM : OK;
+    return read_end(&d, ask, r);
 }
 
 static enum err take_choice(struct decoder *d, yyjson_val *v, struct chat_choice *out)
@@ -657,7 +617,7 @@ static enum err take_choice(struct decoder *d, yyjson_val *v, struct chat_choice
     out->stop_sequence = json_get_string(v, "stop_reason"); /* vLLM */
     out->parts = arena_array(d->arena, size_of_assistant(m) + 1, sizeof(*out->parts));
     if (!out->parts) {
-        return no_memory(d);
+        return read_no_memory(d);
     }
     if (text.ptr) {
         out->parts[out->part_count++] = (struct chat_part){.kind = CHAT_TEXT, .text = text};

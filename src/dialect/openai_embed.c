@@ -51,7 +51,7 @@ static enum err decode_request(struct arena *a, struct chat_ask *ask, struct fau
 {
     struct embed_request *r = ARENA_NEW(a, struct embed_request);
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     enum err e = r ? json_parse(a, ask->body, &root, NULL) : E_NOMEM;
     e = e ? e : take_inputs(a, json_get(root, "input"), r);
     if (e) {
@@ -184,10 +184,7 @@ static enum err encode_request(struct arena *a, const struct embed_request *r,
     write_string(&t, "encoding_format", SLICE("float"));
     write_string_if(&t, "user", r->user);
     TEXT_ADD(&t, "}");
-    out->parts[out->count++] = text_slice(&t);
-    out->bytes = t.len;
-    out->dropped = text_slice(&dropped);
-    return t.is_full || dropped.is_full ? E_NOMEM : OK;
+    return write_end(&t, &dropped, out);
 }
 
 static enum err take_vector(struct arena *a, yyjson_val *v, size_t place,
@@ -212,18 +209,11 @@ static enum err take_vector(struct arena *a, yyjson_val *v, size_t place,
 static enum err decode_response(struct arena *a, struct slice body, struct embed_response *out)
 {
     struct event_look look;
-    yyjson_val *root, *v;
+    yyjson_val *list, *v;
     size_t i, max;
-    enum err e = json_parse(a, slice_trim(body), &root, NULL);
-    yyjson_val *list = e ? NULL : json_get(root, "data");
-    if (e || !yyjson_arr_size(list)) {
-        return e ? e : E_SYNTAX;
-    }
-    *out = (struct embed_response){.model = json_get_string(root, "model"),
-                                   .vector_count = yyjson_arr_size(list)};
-    out->vectors = arena_array(a, out->vector_count, sizeof(*out->vectors));
-    if (!out->vectors) {
-        return E_NOMEM;
+    enum err e = read_vectors(a, body, "data", out, &list);
+    if (e) {
+        return e;
     }
     yyjson_arr_foreach(list, i, max, v)
     {

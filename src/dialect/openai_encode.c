@@ -11,18 +11,6 @@ enum {
     BUDGET_MEDIUM_TOKENS = 8192
 };
 
-/* One encode at work. */
-struct encoder {
-    struct text t;
-    struct text dropped;
-    const struct encode_options *o;
-};
-
-static void drop(struct encoder *e, const char *name)
-{
-    drop_name(&e->dropped, slice_str(name));
-}
-
 void openai_add_data_url(struct text *t, const char *name, const struct chat_part *p)
 {
     text_add_json_key(t, name);
@@ -47,40 +35,40 @@ void openai_add_data_url(struct text *t, const char *name, const struct chat_par
 }
 
 /* What the part's cache marker becomes: as given, OpenAI's own form, or a name in dropped. */
-static void add_marker(struct encoder *e, struct slice marker)
+static void add_marker(struct writer *w, struct slice marker)
 {
-    const struct dialect_profile *p = e->o->profile;
+    const struct dialect_profile *p = w->o->profile;
     bool is_ours = slice_search(marker, SLICE("\"mode\"")) < marker.len;
     bool is_long = slice_search(marker, SLICE("\"1h\"")) < marker.len;
     if (marker.len == 0) {
         return;
     }
     if (p->takes_cache_breakpoint) {
-        write_raw(&e->t, "prompt_cache_breakpoint",
+        write_raw(&w->t, "prompt_cache_breakpoint",
                   is_ours   ? marker
                   : is_long ? SLICE("{\"mode\":\"explicit\",\"ttl\":\"12h\"}")
                             : SLICE("{\"mode\":\"explicit\"}"));
     } else if (p->takes_cache_control && !is_ours) {
-        write_raw(&e->t, "cache_control", marker);
+        write_raw(&w->t, "cache_control", marker);
     } else {
-        drop(e, is_ours ? "prompt_cache_breakpoint" : "cache_control");
+        write_drop(w, is_ours ? "prompt_cache_breakpoint" : "cache_control");
     }
 }
 
-static bool keeps_marker(const struct encoder *e, const struct chat_part *p)
+static bool keeps_marker(const struct writer *w, const struct chat_part *p)
 {
     return p->cache_marker.len &&
-           (e->o->profile->takes_cache_breakpoint || e->o->profile->takes_cache_control);
+           (w->o->profile->takes_cache_breakpoint || w->o->profile->takes_cache_control);
 }
 
-static void add_text_part(struct encoder *e, const struct chat_part *p, struct slice text)
+static void add_text_part(struct writer *w, const struct chat_part *p, struct slice text)
 {
     const char *name = p->kind == CHAT_REFUSAL ? "refusal" : "text";
-    write_element(&e->t);
-    write_string(&e->t, "type", slice_str(name));
-    write_string(&e->t, name, text);
-    add_marker(e, p->cache_marker);
-    TEXT_ADD(&e->t, "}");
+    write_element(&w->t);
+    write_string(&w->t, "type", slice_str(name));
+    write_string(&w->t, name, text);
+    add_marker(w, p->cache_marker);
+    TEXT_ADD(&w->t, "}");
 }
 
 /* Left open. */
@@ -101,17 +89,17 @@ void openai_add_image(struct text *t, const struct chat_part *p)
     TEXT_ADD(t, "}");
 }
 
-static void add_image(struct encoder *e, const struct chat_part *p)
+static void add_image(struct writer *w, const struct chat_part *p)
 {
-    struct text *t = &e->t;
+    struct text *t = &w->t;
     open_image(t, p);
-    add_marker(e, p->cache_marker);
+    add_marker(w, p->cache_marker);
     TEXT_ADD(t, "}");
 }
 
-static void add_audio(struct encoder *e, const struct chat_part *p)
+static void add_audio(struct writer *w, const struct chat_part *p)
 {
-    struct text *t = &e->t;
+    struct text *t = &w->t;
     write_element(t);
     write_string(t, "type", SLICE("input_audio"));
     text_add_json_key(t, "input_audio");
@@ -127,9 +115,9 @@ static bool has_own_file(const struct chat_part *p)
     return p->file_id.len && (!p->provider.len || slice_eq(p->provider, SLICE("openai")));
 }
 
-static void add_file(struct encoder *e, const struct chat_part *p)
+static void add_file(struct writer *w, const struct chat_part *p)
 {
-    struct text *t = &e->t;
+    struct text *t = &w->t;
     write_element(t);
     write_string(t, "type", SLICE("file"));
     text_add_json_key(t, "file");
@@ -140,7 +128,7 @@ static void add_file(struct encoder *e, const struct chat_part *p)
         openai_add_data_url(t, "file_data", p);
     }
     TEXT_ADD(t, "}");
-    add_marker(e, p->cache_marker);
+    add_marker(w, p->cache_marker);
     TEXT_ADD(t, "}");
 }
 
@@ -162,55 +150,55 @@ static bool is_content(const struct chat_part *p)
 }
 
 /* Names what of the parts has no place in OpenAI's words. */
-static void drop_foreign(struct encoder *e, const struct chat_part *parts, size_t count)
+static void drop_foreign(struct writer *w, const struct chat_part *parts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct chat_part *p = &parts[i];
-        drop_extras(&e->dropped, p->extras);
+        drop_extras(&w->dropped, p->extras);
         if (p->kind == CHAT_OPAQUE) {
-            drop_name(&e->dropped, p->name);
+            drop_name(&w->dropped, p->name);
         } else if (p->kind == CHAT_TOOL_CALL && p->signature.len) {
-            drop(e, "thought_signature"); /* as little */
-        } else if (p->kind == CHAT_THINKING && !e->o->profile->takes_reasoning_content) {
-            drop(e, "thinking"); /* another provider's thoughts are not ours to send */
+            write_drop(w, "thought_signature"); /* as little */
+        } else if (p->kind == CHAT_THINKING && !w->o->profile->takes_reasoning_content) {
+            write_drop(w, "thinking"); /* another provider's thoughts are not ours to send */
         } else if (p->kind == CHAT_IMAGE && !is_content(p)) {
-            drop(e, "image.file_id");
+            write_drop(w, "image.file_id");
         } else if (p->kind == CHAT_FILE && !is_content(p)) {
-            drop(e, p->file_id.len ? "document.file_id" : "document.url");
-        } else if (p->cache_marker.len && !keeps_marker(e, p)) {
-            drop(e, "cache_control");
+            write_drop(w, p->file_id.len ? "document.file_id" : "document.url");
+        } else if (p->cache_marker.len && !keeps_marker(w, p)) {
+            write_drop(w, "cache_control");
         }
     }
 }
 
-static void add_part(struct encoder *e, const struct chat_part *p);
+static void add_part(struct writer *w, const struct chat_part *p);
 
-static void add_document(struct encoder *e, const struct chat_part *p)
+static void add_document(struct writer *w, const struct chat_part *p)
 {
     if (p->text.len) {
-        add_text_part(e, p, p->text);
+        add_text_part(w, p, p->text);
     } else if (p->part_count) {
-        drop_foreign(e, p->parts, p->part_count);
+        drop_foreign(w, p->parts, p->part_count);
         for (size_t i = 0; i < p->part_count; i++) {
-            add_part(e, &p->parts[i]);
+            add_part(w, &p->parts[i]);
         }
     } else {
-        add_file(e, p);
+        add_file(w, p);
     }
 }
 
 /* A document holds texts and images, never another document: its decoders see to it. */
-static void add_part(struct encoder *e, const struct chat_part *p)
+static void add_part(struct writer *w, const struct chat_part *p)
 {
     if (!is_content(p)) {
         return;
     }
     switch (p->kind) {
     case CHAT_TEXT:
-    case CHAT_REFUSAL: add_text_part(e, p, p->text); break;
-    case CHAT_IMAGE: add_image(e, p); break;
-    case CHAT_AUDIO: add_audio(e, p); break;
-    case CHAT_FILE: add_document(e, p); break;
+    case CHAT_REFUSAL: add_text_part(w, p, p->text); break;
+    case CHAT_IMAGE: add_image(w, p); break;
+    case CHAT_AUDIO: add_audio(w, p); break;
+    case CHAT_FILE: add_document(w, p); break;
     case CHAT_THINKING:
     case CHAT_TOOL_CALL:
     case CHAT_TOOL_RESULT:
@@ -219,28 +207,28 @@ static void add_part(struct encoder *e, const struct chat_part *p)
 }
 
 /* A string where there is one text only: every server reads that. */
-static void add_content(struct encoder *e, const struct chat_part *parts, size_t count)
+static void add_content(struct writer *w, const struct chat_part *parts, size_t count)
 {
     const struct chat_part *only = NULL;
     size_t n = 0;
-    drop_foreign(e, parts, count);
+    drop_foreign(w, parts, count);
     for (size_t i = 0; i < count; i++) {
         if (is_content(&parts[i])) {
             only = &parts[i];
             n++;
         }
     }
-    text_add_json_key(&e->t, "content");
+    text_add_json_key(&w->t, "content");
     if (n == 0) {
-        TEXT_ADD(&e->t, "null");
-    } else if (n == 1 && only->kind == CHAT_TEXT && !keeps_marker(e, only)) {
-        text_add_json_string(&e->t, only->text);
+        TEXT_ADD(&w->t, "null");
+    } else if (n == 1 && only->kind == CHAT_TEXT && !keeps_marker(w, only)) {
+        text_add_json_string(&w->t, only->text);
     } else {
-        TEXT_ADD(&e->t, "[");
+        TEXT_ADD(&w->t, "[");
         for (size_t i = 0; i < count; i++) {
-            add_part(e, &parts[i]);
+            add_part(w, &parts[i]);
         }
-        TEXT_ADD(&e->t, "]");
+        TEXT_ADD(&w->t, "]");
     }
 }
 
@@ -329,9 +317,9 @@ static struct slice role_name(enum chat_role role, const struct dialect_profile 
 }
 
 /* The texts of a result, a line each; pictures follow in a message of the user's. */
-static struct slice result_text(struct encoder *e, const struct chat_part *result)
+static struct slice result_text(struct writer *w, const struct chat_part *result)
 {
-    struct text t = text_growing(e->t.arena);
+    struct text t = text_growing(w->t.arena);
     if (result->is_error) { /* there is no other way to say so */
         TEXT_ADD(&t, "Error: ");
     }
@@ -346,14 +334,14 @@ static struct slice result_text(struct encoder *e, const struct chat_part *resul
         }
         text_add(&t, text);
         if (p->kind == CHAT_FILE && !p->text.len) {
-            drop(e, "tool_result.document");
+            write_drop(w, "tool_result.document");
         }
     }
-    e->t.is_full = e->t.is_full || t.is_full;
+    w->t.is_full = w->t.is_full || t.is_full;
     return text_slice(&t);
 }
 
-static void add_result_images(struct encoder *e, const struct chat_message *m)
+static void add_result_images(struct writer *w, const struct chat_message *m)
 {
     bool is_begun = false;
     for (size_t i = 0; i < m->part_count; i++) {
@@ -363,48 +351,48 @@ static void add_result_images(struct encoder *e, const struct chat_message *m)
                 continue;
             }
             if (!is_begun) {
-                write_element(&e->t);
-                TEXT_ADD(&e->t, "\"role\":\"user\",\"content\":[");
+                write_element(&w->t);
+                TEXT_ADD(&w->t, "\"role\":\"user\",\"content\":[");
                 is_begun = true;
             }
-            add_image(e, &result->parts[k]);
+            add_image(w, &result->parts[k]);
         }
     }
     if (is_begun) {
-        TEXT_ADD(&e->t, "]}");
+        TEXT_ADD(&w->t, "]}");
     }
 }
 
 /* Results of a tool message, each a message of its own, one after another. */
-static void add_results(struct encoder *e, const struct chat_message *m)
+static void add_results(struct writer *w, const struct chat_message *m)
 {
     for (size_t i = 0; i < m->part_count; i++) {
         const struct chat_part *p = &m->parts[i];
         if (p->kind != CHAT_TOOL_RESULT) {
             continue;
         }
-        drop_foreign(e, p, 1);
-        drop_foreign(e, p->parts, p->part_count);
-        write_element(&e->t);
-        write_string(&e->t, "role", SLICE("tool"));
-        write_string(&e->t, "tool_call_id", p->id);
-        write_string(&e->t, "content", result_text(e, p));
-        TEXT_ADD(&e->t, "}");
+        drop_foreign(w, p, 1);
+        drop_foreign(w, p->parts, p->part_count);
+        write_element(&w->t);
+        write_string(&w->t, "role", SLICE("tool"));
+        write_string(&w->t, "tool_call_id", p->id);
+        write_string(&w->t, "content", result_text(w, p));
+        TEXT_ADD(&w->t, "}");
     }
-    add_result_images(e, m);
+    add_result_images(w, m);
 }
 
 /* Thoughts that a server wants back with the turn they belong to. */
-static void add_thoughts(struct encoder *e, const struct chat_message *m)
+static void add_thoughts(struct writer *w, const struct chat_message *m)
 {
-    struct text joined = text_growing(e->t.arena);
-    for (size_t i = 0; i < m->part_count && e->o->profile->takes_reasoning_content; i++) {
+    struct text joined = text_growing(w->t.arena);
+    for (size_t i = 0; i < m->part_count && w->o->profile->takes_reasoning_content; i++) {
         if (m->parts[i].kind == CHAT_THINKING) {
             text_add(&joined, m->parts[i].text);
         }
     }
-    write_string_if(&e->t, "reasoning_content", text_slice(&joined));
-    e->t.is_full = e->t.is_full || joined.is_full;
+    write_string_if(&w->t, "reasoning_content", text_slice(&joined));
+    w->t.is_full = w->t.is_full || joined.is_full;
 }
 
 static bool has_turn(const struct chat_message *m)
@@ -417,23 +405,23 @@ static bool has_turn(const struct chat_message *m)
     return m->part_count == 0;
 }
 
-static void add_message(struct encoder *e, const struct chat_message *m)
+static void add_message(struct writer *w, const struct chat_message *m)
 {
     if (m->role == CHAT_TOOL) {
-        add_results(e, m);
+        add_results(w, m);
         return;
     }
     if (!has_turn(m)) { /* nothing in it that OpenAI has words for */
-        drop_foreign(e, m->parts, m->part_count);
+        drop_foreign(w, m->parts, m->part_count);
         return;
     }
-    write_element(&e->t);
-    write_string(&e->t, "role", role_name(m->role, e->o->profile));
-    write_string_if(&e->t, "name", m->name);
-    add_thoughts(e, m);
-    add_content(e, m->parts, m->part_count);
-    openai_add_calls(&e->t, m->parts, m->part_count, false);
-    TEXT_ADD(&e->t, "}");
+    write_element(&w->t);
+    write_string(&w->t, "role", role_name(m->role, w->o->profile));
+    write_string_if(&w->t, "name", m->name);
+    add_thoughts(w, m);
+    add_content(w, m->parts, m->part_count);
+    openai_add_calls(&w->t, m->parts, m->part_count, false);
+    TEXT_ADD(&w->t, "}");
 }
 
 static bool is_foreign_tool(const struct chat_tool *tool)
@@ -441,15 +429,15 @@ static bool is_foreign_tool(const struct chat_tool *tool)
     return tool->raw.len && tool->provider.len && !slice_eq(tool->provider, SLICE("openai"));
 }
 
-static void add_tool(struct encoder *e, const struct chat_tool *tool)
+static void add_tool(struct writer *w, const struct chat_tool *tool)
 {
-    struct text *t = &e->t;
+    struct text *t = &w->t;
     if (tool->raw.len) {
         write_next(t);
         text_add(t, tool->raw);
         return;
     }
-    drop_extras(&e->dropped, tool->extras);
+    drop_extras(&w->dropped, tool->extras);
     write_element(t);
     write_string(t, "type", SLICE("function"));
     text_add_json_key(t, "function");
@@ -461,43 +449,50 @@ static void add_tool(struct encoder *e, const struct chat_tool *tool)
         write_bool(t, "strict", tool->is_strict);
     }
     TEXT_ADD(t, "}");
-    if (e->o->profile->takes_cache_control) {
+    if (w->o->profile->takes_cache_control) {
         write_raw_if(t, "cache_control", tool->cache_marker);
     } else if (tool->cache_marker.len) {
-        drop(e, "cache_control");
+        write_drop(w, "cache_control");
     }
     TEXT_ADD(t, "}");
 }
 
+struct slice openai_choice_name(enum chat_tool_choice choice)
+{
+    switch (choice) {
+    case CHAT_CHOICE_NONE: return SLICE("none");
+    case CHAT_CHOICE_AUTO: return SLICE("auto");
+    case CHAT_CHOICE_REQUIRED: return SLICE("required");
+    case CHAT_CHOICE_DEFAULT:
+    case CHAT_CHOICE_NAMED: break;
+    }
+    return SLICE_NONE;
+}
+
 static void add_tool_choice(struct text *t, const struct chat_request *r)
 {
-    switch (r->tool_choice) {
-    case CHAT_CHOICE_DEFAULT: break;
-    case CHAT_CHOICE_NONE: write_string(t, "tool_choice", SLICE("none")); break;
-    case CHAT_CHOICE_AUTO: write_string(t, "tool_choice", SLICE("auto")); break;
-    case CHAT_CHOICE_REQUIRED: write_string(t, "tool_choice", SLICE("required")); break;
-    case CHAT_CHOICE_NAMED:
+    write_string_if(t, "tool_choice", openai_choice_name(r->tool_choice));
+    if (r->tool_choice == CHAT_CHOICE_NAMED) {
         text_add_json_key(t, "tool_choice");
         TEXT_ADD(t, "{\"type\":\"function\",\"function\":{");
         write_string(t, "name", r->tool_choice_name);
         TEXT_ADD(t, "}}");
-        break;
     }
 }
 
-static void add_tools(struct encoder *e, const struct chat_request *r)
+static void add_tools(struct writer *w, const struct chat_request *r)
 {
-    struct text *t = &e->t;
+    struct text *t = &w->t;
     size_t sent = 0;
     for (size_t i = 0; i < r->tool_count; i++) {
         if (is_foreign_tool(&r->tools[i])) {
-            drop_name(&e->dropped, r->tools[i].name.len ? r->tools[i].name : SLICE("tools"));
+            drop_name(&w->dropped, r->tools[i].name.len ? r->tools[i].name : SLICE("tools"));
         } else if (write_allows_tool(r, r->tools[i].name)) {
             if (sent++ == 0) {
                 text_add_json_key(t, "tools");
                 TEXT_ADD(t, "[");
             }
-            add_tool(e, &r->tools[i]);
+            add_tool(w, &r->tools[i]);
         }
     }
     if (sent) {
@@ -530,7 +525,7 @@ static void add_format(struct text *t, const struct chat_request *r)
 }
 
 /* Numbers that reasoning models refuse: left out there, and named unless they were our default. */
-static void add_sampling(struct encoder *e, const struct chat_request *r)
+static void add_sampling(struct writer *w, const struct chat_request *r)
 {
     const struct {
         const char *name;
@@ -543,48 +538,48 @@ static void add_sampling(struct encoder *e, const struct chat_request *r)
         {"presence_penalty", &r->presence_penalty, false},
     };
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        if (!e->o->profile->refuses_sampling) {
-            write_raw_if(&e->t, numbers[i].name, numbers[i].number->text);
+        if (!w->o->profile->refuses_sampling) {
+            write_raw_if(&w->t, numbers[i].name, numbers[i].number->text);
         } else if (numbers[i].number->text.len && !numbers[i].is_default) {
-            drop(e, numbers[i].name);
+            write_drop(w, numbers[i].name);
         }
     }
 }
 
-static void add_stops(struct encoder *e, const struct chat_request *r)
+static void add_stops(struct writer *w, const struct chat_request *r)
 {
     if (r->stop_count == 0) {
         return;
     }
-    if (e->o->profile->refuses_stop) {
-        drop(e, "stop");
+    if (w->o->profile->refuses_stop) {
+        write_drop(w, "stop");
         return;
     }
-    text_add_json_key(&e->t, "stop");
-    TEXT_ADD(&e->t, "[");
+    text_add_json_key(&w->t, "stop");
+    TEXT_ADD(&w->t, "[");
     if (r->stop_count > STOPS_MAX) {
-        drop(e, "stop");
+        write_drop(w, "stop");
     }
     for (size_t i = 0; i < r->stop_count && i < STOPS_MAX; i++) {
         if (i) {
-            text_add_char(&e->t, ',');
+            text_add_char(&w->t, ',');
         }
-        text_add_json_string(&e->t, r->stops[i]);
+        text_add_json_string(&w->t, r->stops[i]);
     }
-    TEXT_ADD(&e->t, "]");
+    TEXT_ADD(&w->t, "]");
 }
 
-static void add_max_tokens(struct encoder *e, const struct chat_request *r)
+static void add_max_tokens(struct writer *w, const struct chat_request *r)
 {
     const char *name =
-        e->o->profile->takes_max_completion_tokens ? "max_completion_tokens" : "max_tokens";
+        w->o->profile->takes_max_completion_tokens ? "max_completion_tokens" : "max_tokens";
     if (slice_eq(r->max_tokens.text, SLICE("0"))) {
-        write_raw(&e->t, name, SLICE("1")); /* Anthropic's way to warm a cache; the least here */
+        write_raw(&w->t, name, SLICE("1")); /* Anthropic's way to warm a cache; the least here */
     } else if (r->max_tokens.text.len) {
-        write_raw_if(&e->t, name, r->max_tokens.text);
-    } else if (e->o->output_cap_tokens >= 0) {
-        text_add_json_key(&e->t, name);
-        text_add_i64(&e->t, e->o->output_cap_tokens);
+        write_raw_if(&w->t, name, r->max_tokens.text);
+    } else if (w->o->output_cap_tokens >= 0) {
+        text_add_json_key(&w->t, name);
+        text_add_i64(&w->t, w->o->output_cap_tokens);
     }
 }
 
@@ -608,17 +603,17 @@ struct slice openai_effort(const struct chat_request *r, const struct dialect_pr
                                            : SLICE("high");
 }
 
-static void add_effort(struct encoder *e, const struct chat_request *r)
+static void add_effort(struct writer *w, const struct chat_request *r)
 {
-    struct slice effort = openai_effort(r, e->o->profile);
+    struct slice effort = openai_effort(r, w->o->profile);
     bool is_thinking = r->thinking == CHAT_THINKING_BUDGET || r->thinking == CHAT_THINKING_ADAPTIVE;
-    if (!e->o->profile->refuses_reasoning_effort) {
-        write_string_if(&e->t, "reasoning_effort", effort);
+    if (!w->o->profile->refuses_reasoning_effort) {
+        write_string_if(&w->t, "reasoning_effort", effort);
     } else if (effort.len || is_thinking) {
-        drop(e, is_thinking ? "thinking" : "reasoning_effort");
+        write_drop(w, is_thinking ? "thinking" : "reasoning_effort");
     }
     if (r->thinking_display.len) {
-        drop(e, "thinking.display");
+        write_drop(w, "thinking.display");
     }
 }
 
@@ -646,44 +641,39 @@ enum err openai_encode_request(struct arena *a, const struct chat_request *r,
                                const struct encode_options *o, struct body_parts *out)
 {
     assert(o->profile);
-    struct encoder e = {.t = text_growing(a), .dropped = text_growing(a), .o = o};
-    *out = (struct body_parts){.count = 0};
-    text_add(&e.dropped, r->dropped);
-    drop_extras(&e.dropped, r->extras);
-    TEXT_ADD(&e.t, "{");
-    write_string(&e.t, "model", o->model);
-    text_add_json_key(&e.t, "messages");
-    TEXT_ADD(&e.t, "[");
+    struct writer w = write_begin(a, r, o, out);
+    drop_extras(&w.dropped, r->extras);
+    TEXT_ADD(&w.t, "{");
+    write_string(&w.t, "model", o->model);
+    text_add_json_key(&w.t, "messages");
+    TEXT_ADD(&w.t, "[");
     for (size_t i = 0; i < r->message_count; i++) {
-        add_message(&e, &r->messages[i]);
+        add_message(&w, &r->messages[i]);
     }
-    TEXT_ADD(&e.t, "]");
-    add_tools(&e, r);
-    add_format(&e.t, r);
-    add_max_tokens(&e, r);
-    add_sampling(&e, r);
-    write_raw_if(&e.t, "seed", r->seed.text);
-    write_raw_if(&e.t, "n", r->choices.text);
-    add_stops(&e, r);
-    if (e.o->profile->takes_top_k) {
-        write_raw_if(&e.t, "top_k", r->top_k.text);
+    TEXT_ADD(&w.t, "]");
+    add_tools(&w, r);
+    add_format(&w.t, r);
+    add_max_tokens(&w, r);
+    add_sampling(&w, r);
+    write_raw_if(&w.t, "seed", r->seed.text);
+    write_raw_if(&w.t, "n", r->choices.text);
+    add_stops(&w, r);
+    if (w.o->profile->takes_top_k) {
+        write_raw_if(&w.t, "top_k", r->top_k.text);
     } else if (r->top_k.text.len) {
-        drop(&e, "top_k");
+        write_drop(&w, "top_k");
     }
-    add_effort(&e, r);
-    write_string_if(&e.t, "service_tier", openai_tier(r->service_tier));
-    openai_add_short(&e.t, "user", r->user, USER_MAX_BYTES);
-    write_raw_if(&e.t, "metadata", r->metadata);
+    add_effort(&w, r);
+    write_string_if(&w.t, "service_tier", openai_tier(r->service_tier));
+    openai_add_short(&w.t, "user", r->user, USER_MAX_BYTES);
+    write_raw_if(&w.t, "metadata", r->metadata);
     if (o->is_stream) {
-        write_bool(&e.t, "stream", true);
+        write_bool(&w.t, "stream", true);
         if (o->wants_usage && !o->profile->refuses_stream_options) {
-            write_raw_if(&e.t, "stream_options", SLICE("{\"include_usage\":true}"));
+            write_raw_if(&w.t, "stream_options", SLICE("{\"include_usage\":true}"));
             out->adds_usage = !r->wants_usage;
         }
     }
-    TEXT_ADD(&e.t, "}");
-    out->parts[out->count++] = text_slice(&e.t);
-    out->bytes = e.t.len;
-    out->dropped = text_slice(&e.dropped);
-    return e.t.is_full || e.dropped.is_full ? E_NOMEM : OK;
+    TEXT_ADD(&w.t, "}");
+    return write_end(&w.t, &w.dropped, out);
 }

@@ -1,8 +1,6 @@
 #include "core/check.h"
 #include "dialect/openai.h"
 
-enum { FAULT_MESSAGE_MAX_BYTES = 512 };
-
 struct fault_row {
     int status;
     const char *type, *code, *message;
@@ -104,19 +102,6 @@ void openai_render_stream_fault(const struct fault *f, struct text *out)
     TEXT_ADD(out, "\n\n");
 }
 
-/* Cut between characters. */
-static struct slice shorten(struct slice s)
-{
-    if (s.len <= FAULT_MESSAGE_MAX_BYTES) {
-        return s;
-    }
-    size_t len = FAULT_MESSAGE_MAX_BYTES;
-    while (len && ((unsigned char)s.ptr[len] & 0xC0) == 0x80) {
-        len--;
-    }
-    return slice_head(s, len);
-}
-
 enum { E_MESSAGE, E_TYPE, E_CODE, E_STATUS, E_DETAIL, E_ERROR, E_MEMBERS };
 static const struct span_name error_names[E_MEMBERS] = {
     [E_MESSAGE] = {SLICE_INIT("message"), false}, [E_TYPE] = {SLICE_INIT("type"), false},
@@ -128,8 +113,8 @@ static const struct span_name error_names[E_MEMBERS] = {
 static struct slice as_text(struct arena *a, const struct span *s)
 {
     struct slice text =
-        !span_is_given(s) ? SLICE_NONE : openai_error_message(a, slice_trim(s->value));
-    return shorten(text);
+        !read_is_given(s) ? SLICE_NONE : openai_error_message(a, slice_trim(s->value));
+    return read_shortened(text, FAULT_MESSAGE_MAX_BYTES);
 }
 
 /* The object that holds message, type and code: the body itself, its "error", or that of its first
@@ -152,31 +137,18 @@ static bool find_error(struct slice body, struct span *out)
     if (error.kind == SPAN_OBJECT) {
         return spans_scan(error.value, error_names, E_MEMBERS, out, &o) == OK;
     }
-    if (span_is_given(&error)) {
+    if (read_is_given(&error)) {
         out[E_MESSAGE] = error;
-    } else if (!span_is_given(&out[E_MESSAGE])) {
+    } else if (!read_is_given(&out[E_MESSAGE])) {
         out[E_MESSAGE] = out[E_DETAIL];
     }
-    return span_is_given(&out[E_MESSAGE]);
-}
-
-static bool says(struct slice text, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        size_t len = strlen(words[i]);
-        for (size_t at = 0; at + len <= text.len; at++) {
-            if (strncasecmp(text.ptr + at, words[i], len) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
+    return read_is_given(&out[E_MESSAGE]);
 }
 
 static bool any_says(const struct upstream_fault *f, const char *const *words, size_t count)
 {
-    return says(f->code, words, count) || says(f->type, words, count) ||
-           says(f->message, words, count);
+    return read_says(f->code, words, count) || read_says(f->type, words, count) ||
+           read_says(f->message, words, count);
 }
 
 static enum blame blame_of(int status, const struct upstream_fault *f)
@@ -190,26 +162,19 @@ static enum blame blame_of(int status, const struct upstream_fault *f)
     static const char *const model[] = {"model_not_found", "DeploymentNotFound",
                                         "model_not_available"};
     static const char *const flagged[] = {"was flagged", "content_policy", "moderation"};
-    if (status == 402 || (status < 500 && any_says(f, quota, ARRAY_LEN(quota)))) {
+    if (status < 500 && any_says(f, quota, ARRAY_LEN(quota))) {
         return BLAME_US_QUOTA;
     }
     if (status == 403 && any_says(f, flagged, ARRAY_LEN(flagged))) {
         return BLAME_CLIENT; /* OpenRouter refuses what moderation flagged with 403 */
     }
-    if (status == 401 || status == 403 || (status == 400 && any_says(f, key, ARRAY_LEN(key)))) {
+    if (status == 400 && any_says(f, key, ARRAY_LEN(key))) {
         return BLAME_US_KEY;
     }
-    if (status == 404 || status == 405 || (status == 400 && any_says(f, model, ARRAY_LEN(model)))) {
+    if (status == 400 && any_says(f, model, ARRAY_LEN(model))) {
         return BLAME_US_DEPLOYMENT;
     }
-    if (status == 429) {
-        return BLAME_LIMITED;
-    }
-    if (status < 400 || status >= 500 || status == 407 || status == 408 || status == 409 ||
-        status == 424 || status == 425) {
-        return BLAME_PROVIDER;
-    }
-    return BLAME_CLIENT;
+    return read_blame(status);
 }
 
 void openai_read_fault(struct arena *a, int status, struct slice body, struct upstream_fault *out)
@@ -219,7 +184,7 @@ void openai_read_fault(struct arena *a, int status, struct slice body, struct up
     if (find_error(slice_trim(body), m)) {
         out->message = as_text(a, &m[E_MESSAGE]);
         out->code = as_text(a, &m[E_CODE]);
-        out->type = as_text(a, span_is_given(&m[E_TYPE]) ? &m[E_TYPE] : &m[E_STATUS]);
+        out->type = as_text(a, read_is_given(&m[E_TYPE]) ? &m[E_TYPE] : &m[E_STATUS]);
     }
     if (!out->message.len) {
         out->message = arena_printf(a, "HTTP status %d", status); /* a proxy's page, or nothing */

@@ -70,16 +70,6 @@ enum err openai_find_members(struct arena *a, struct slice body, struct openai_m
     return e;
 }
 
-struct slice openai_unescaped(struct arena *a, const struct span *s)
-{
-    assert(s->kind == SPAN_STRING);
-    if (s->is_string_plain) {
-        return span_plain(s);
-    }
-    char *out = arena_alloc(a, s->value.len);
-    return out ? slice_of(out, span_unescape(s->value, out)) : SLICE_NONE;
-}
-
 /* A non-negative integer as the API takes it; absent and null leave -1. */
 static bool read_count(struct arena *a, const struct openai_members *m, enum openai_member which,
                        int64_t least, int64_t *out, struct fault *out_fault)
@@ -87,7 +77,7 @@ static bool read_count(struct arena *a, const struct openai_members *m, enum ope
     const struct span *s = &m->at[which];
     const char *name = member_names[which].name.ptr;
     int64_t value = -1;
-    if (span_is_given(s)) {
+    if (read_is_given(s)) {
         if (s->kind != SPAN_NUMBER || !slice_to_i64(s->value, &value)) {
             openai_refuse(a, out_fault, name, "invalid_type",
                           "Invalid type for '%s': expected an integer.", name);
@@ -111,27 +101,10 @@ static bool read_bool(struct arena *a, const struct openai_members *m, enum open
     const struct span *s = &m->at[which];
     const char *name = member_names[which].name.ptr;
     *out = s->kind == SPAN_TRUE;
-    if (span_is_given(s) && s->kind != SPAN_TRUE && s->kind != SPAN_FALSE) {
+    if (read_is_given(s) && s->kind != SPAN_TRUE && s->kind != SPAN_FALSE) {
         openai_refuse(a, out_fault, name, "invalid_type",
                       "Invalid type for '%s': expected a boolean.", name);
         return false;
-    }
-    return true;
-}
-
-static bool is_zero(const struct span *s)
-{
-    if (s->kind != SPAN_NUMBER) {
-        return false;
-    }
-    for (size_t i = 0; i < s->value.len; i++) {
-        char c = s->value.ptr[i];
-        if (c == 'e' || c == 'E') {
-            break;
-        }
-        if (c >= '1' && c <= '9') {
-            return false;
-        }
     }
     return true;
 }
@@ -192,12 +165,8 @@ static int64_t parts_bound(struct slice parts)
     if (span_skim(&c, parts)) {
         return -1;
     }
-    while (span_next(&c, &part) == SPAN_ITEM) {
-        int64_t more = part.kind == SPAN_OBJECT ? part_bound(part.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &part) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, part.kind == SPAN_OBJECT ? part_bound(part.value) : 0);
     }
     return sum;
 }
@@ -212,7 +181,7 @@ static int64_t message_bound(struct slice message)
     if (span_skim(&c, message)) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
         if (m.kind == SPAN_OBJECT && slice_eq_nocase(m.key, SLICE("\"audio\""))) {
             return -1; /* an earlier answer by its id */
         }
@@ -221,11 +190,7 @@ static int64_t message_bound(struct slice message)
             slice_eq(m.key, SLICE("\"reasoning_details\""))) {
             continue;
         }
-        int64_t more = parts_bound(m.value);
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+        sum = read_bound_sum(sum, parts_bound(m.value));
     }
     return sum;
 }
@@ -239,12 +204,8 @@ static int64_t messages_bound(const struct span *messages)
     if (messages->kind != SPAN_ARRAY || messages->depth == 2 || span_skim(&c, messages->value)) {
         return 0;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_OBJECT ? message_bound(m.value) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_OBJECT ? message_bound(m.value) : 0);
     }
     return sum;
 }
@@ -261,7 +222,7 @@ static bool has_hosted_tool(const struct span *tools)
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
         if (m.kind != SPAN_OBJECT || spans_scan(m.value, &name, 1, &type, &o) ||
-            (span_is_given(&type) && !span_string_is(&type, SLICE("function")) &&
+            (read_is_given(&type) && !span_string_is(&type, SLICE("function")) &&
              !span_string_is(&type, SLICE("custom")))) {
             return true;
         }
@@ -273,10 +234,10 @@ int64_t openai_prompt_bound(const struct openai_members *m, struct slice body,
                             bool *out_is_uncacheable)
 {
     const struct span *at = m->at;
-    bool is_outside = span_is_given(&at[M_WEB_SEARCH_OPTIONS]) ||
-                      span_is_given(&at[M_SEARCH_PARAMETERS]) || span_is_given(&at[M_PLUGINS]) ||
-                      span_is_given(&at[M_PREVIOUS_RESPONSE_ID]) ||
-                      span_is_given(&at[M_CONVERSATION]) || has_hosted_tool(&at[M_TOOLS]);
+    bool is_outside = read_is_given(&at[M_WEB_SEARCH_OPTIONS]) ||
+                      read_is_given(&at[M_SEARCH_PARAMETERS]) || read_is_given(&at[M_PLUGINS]) ||
+                      read_is_given(&at[M_PREVIOUS_RESPONSE_ID]) ||
+                      read_is_given(&at[M_CONVERSATION]) || has_hosted_tool(&at[M_TOOLS]);
     *out_is_uncacheable = is_outside || at[M_STORE].kind == SPAN_TRUE;
     int64_t media = messages_bound(&at[M_MESSAGES]);
     if (is_outside || media < 0) {
@@ -284,7 +245,7 @@ int64_t openai_prompt_bound(const struct openai_members *m, struct slice body,
     }
     /* No token is shorter than a byte, and JSON spells no text shorter than it is. */
     int64_t sum = i64_add_sat(media, (int64_t)body.len + PROMPT_OVERHEAD_TOKENS);
-    if (span_is_given(&at[M_TOOLS]) || span_is_given(&at[M_FUNCTIONS]) ||
+    if (read_is_given(&at[M_TOOLS]) || read_is_given(&at[M_FUNCTIONS]) ||
         at[M_RESPONSE_FORMAT].kind == SPAN_OBJECT) {
         sum = i64_add_sat(sum, PROMPT_TOOLS_OVERHEAD_TOKENS);
     }
@@ -301,7 +262,7 @@ static bool read_stream(struct arena *a, const struct openai_members *m, struct 
     if (!read_bool(a, m, M_STREAM, &out->is_stream, out_fault)) {
         return false;
     }
-    if (!span_is_given(options)) {
+    if (!read_is_given(options)) {
         return true;
     }
     if (options->kind != SPAN_OBJECT || spans_scan(options->value, &name, 1, &found, &o)) {
@@ -317,11 +278,11 @@ static bool read_model(struct arena *a, const struct openai_members *m, struct c
                        struct fault *out_fault)
 {
     const struct span *model = &m->at[M_MODEL];
-    if (!span_is_given(model) && out->op == CHAT_OP_MODERATION) {
+    if (!read_is_given(model) && out->op == CHAT_OP_MODERATION) {
         out->model = SLICE("omni-moderation-latest"); /* the API's own default */
         return true;
     }
-    if (!span_is_given(model) || (model->kind == SPAN_STRING && model->value.len == 2)) {
+    if (!read_is_given(model) || (model->kind == SPAN_STRING && model->value.len == 2)) {
         openai_refuse(a, out_fault, "model", "missing_required_parameter",
                       "You must provide a 'model'.");
         return false;
@@ -331,7 +292,7 @@ static bool read_model(struct arena *a, const struct openai_members *m, struct c
                       "Invalid type for 'model': expected a string.");
         return false;
     }
-    out->model = openai_unescaped(a, model);
+    out->model = read_text(a, model);
     return out->model.ptr != NULL;
 }
 
@@ -376,7 +337,7 @@ static bool has_subject(struct arena *a, const struct openai_members *m, enum ch
     if (op == CHAT_OP_COMPLETION) {
         return true; /* no prompt means: begin a text */
     }
-    if (!span_is_given(s)) {
+    if (!read_is_given(s)) {
         openai_refuse(a, out_fault, name, "missing_required_parameter",
                       "Missing required parameter: '%s'.", name);
         return false;
@@ -401,7 +362,7 @@ enum err openai_scan(struct arena *a, enum chat_operation op, struct slice body,
 {
     struct openai_members *m = ARENA_NEW(a, struct openai_members);
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }
@@ -421,9 +382,10 @@ enum err openai_scan(struct arena *a, enum chat_operation op, struct slice body,
         user = &m->at[M_SAFETY_IDENTIFIER];
     }
     if (user->kind == SPAN_STRING) {
-        out->user = openai_unescaped(a, user);
+        out->user = read_text(a, user);
     }
-    out->is_deterministic = is_zero(&m->at[M_TEMPERATURE]) || m->at[M_SEED].kind == SPAN_NUMBER;
+    out->is_deterministic =
+        read_is_zero(&m->at[M_TEMPERATURE]) || m->at[M_SEED].kind == SPAN_NUMBER;
     out->prompt_max_tokens = openai_prompt_bound(m, body, &out->is_uncacheable);
     out->spans = m;
     return OK;
@@ -563,6 +525,6 @@ void openai_find_conversation(struct arena *a, const struct chat_ask *ask, struc
 {
     const struct openai_members *m = ask->spans;
     out->session = conversation_id_of(a, &m->at[M_PROMPT_CACHE_KEY]);
-    out->tools = m->at[span_is_given(&m->at[M_TOOLS]) ? M_TOOLS : M_FUNCTIONS];
+    out->tools = m->at[read_is_given(&m->at[M_TOOLS]) ? M_TOOLS : M_FUNCTIONS];
     out->turns = m->at[M_MESSAGES];
 }

@@ -223,9 +223,7 @@ static enum err send_text(struct stream_encoder *e, struct slice text, unsigned 
     text_add_json_string(&t, text);
     TEXT_ADD(&t, "}\n\n");
     text_add(e->text, text);
-    return t.is_full || e->text->is_full
-               ? E_NOMEM
-               : e->options->on_bytes(e->options->ctx, text_slice(&t), flags);
+    return stream_send(e, &t, flags);
 }
 
 static enum err send_last(struct stream_encoder *e)
@@ -238,8 +236,7 @@ static enum err send_last(struct stream_encoder *e)
         TEXT_ADD(&t, "{}");
     }
     TEXT_ADD(&t, "\n\n");
-    return t.is_full ? E_NOMEM
-                     : e->options->on_bytes(e->options->ctx, text_slice(&t), STREAM_TERMINAL);
+    return stream_send(e, &t, STREAM_TERMINAL);
 }
 
 static enum err send_error(struct stream_encoder *e, struct slice message)
@@ -247,8 +244,7 @@ static enum err send_error(struct stream_encoder *e, struct slice message)
     struct text t = text_growing(e->scratch);
     const struct fault f = {.kind = FAULT_UPSTREAM, .message = message};
     render_stream_fault(&f, &t);
-    return t.is_full ? E_NOMEM
-                     : e->options->on_bytes(e->options->ctx, text_slice(&t), STREAM_ERROR);
+    return stream_send(e, &t, STREAM_ERROR);
 }
 
 static enum err encode_chunk(struct stream_encoder *e, const struct chat_chunk *chunk)

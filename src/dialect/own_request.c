@@ -39,7 +39,7 @@ static void complain_of(struct reader *r, const char *member, const char *type, 
 /* The inside of a string, or the number as spelled. */
 static struct slice loose_text(struct reader *r, const struct span *s)
 {
-    return s->kind == SPAN_STRING ? slice_trim(openai_unescaped(r->arena, s)) : s->value;
+    return s->kind == SPAN_STRING ? slice_trim(read_text(r->arena, s)) : s->value;
 }
 
 static bool is_json_number(struct slice text)
@@ -60,7 +60,7 @@ static bool read_model(struct reader *r, struct slice body, struct chat_ask *out
         complain_of(r, "model", "string_too_short", "String should have at least 1 character",
                     s->value);
     } else {
-        out->model = openai_unescaped(r->arena, s);
+        out->model = read_text(r->arena, s);
         return out->model.ptr != NULL;
     }
     return true;
@@ -232,7 +232,7 @@ enum err own_scan(struct arena *a, enum chat_operation op, struct slice body, st
 {
     struct reader r = {.arena = a, .m = ARENA_NEW(a, struct own_members)};
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!r.m) {
         return E_NOMEM;
     }
@@ -267,7 +267,7 @@ enum err own_decode_request(struct arena *a, struct chat_ask *ask, struct fault 
     struct chat_request *r = ARENA_NEW(a, struct chat_request);
     yyjson_val *root;
     assert(m);
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!r) {
         return E_NOMEM;
     }

@@ -62,27 +62,14 @@ int64_t responses_input_bound(const struct span *input, bool *out_is_pinned);
 int64_t responses_tools_bound(const struct span *tools);
 
 /* responses_items.c: items, of requests and answers alike, as parts */
-struct responses_decoder {
-    struct arena *arena;
-    struct fault *fault;
-    struct text dropped;
-    enum err failed;
-    struct slice place; /* "input[0].content[1]", for faults */
-};
-enum err responses_refuse(struct responses_decoder *d, const char *member, const char *what);
-enum err responses_no_memory(struct responses_decoder *d);
-/* The member as JSON text; empty: absent or null. */
-struct slice responses_member_text(struct responses_decoder *d, yyjson_val *obj, const char *name);
-/* The members of obj that are not among the names, as a JSON object; empty: there are none. */
-struct slice responses_extras(struct responses_decoder *d, yyjson_val *obj,
-                              const char *const *names, size_t count);
+enum err responses_refuse(struct decoder *d, const char *member, const char *what);
 /* Parts that the item becomes at most. */
 size_t responses_item_size(yyjson_val *item);
 /* Content that is a string or a list of parts, added to parts. */
-enum err responses_take_content(struct responses_decoder *d, yyjson_val *content,
-                                struct chat_part *parts, size_t *count);
+enum err responses_take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
+                                size_t *count);
 /* An item of the assistant's or an output of a call, added to parts. */
-enum err responses_take_item(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+enum err responses_take_item(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                              size_t *count);
 /* Whether the item is the output of a call, or something that the client says beside it. */
 bool responses_is_output(struct slice type);

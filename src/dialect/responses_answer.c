@@ -41,8 +41,7 @@ enum chat_finish responses_finish(struct slice status, struct slice reason, bool
     return has_call ? CHAT_FINISH_TOOL_CALLS : CHAT_FINISH_STOP;
 }
 
-static enum err take_output(struct responses_decoder *d, yyjson_val *output,
-                            struct chat_choice *out)
+static enum err take_output(struct decoder *d, yyjson_val *output, struct chat_choice *out)
 {
     size_t i, max, room = 1;
     yyjson_val *item;
@@ -52,7 +51,7 @@ static enum err take_output(struct responses_decoder *d, yyjson_val *output,
     }
     out->parts = arena_array(d->arena, room, sizeof(*out->parts));
     if (!out->parts) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     yyjson_arr_foreach(output, i, max, item)
     {
@@ -81,7 +80,7 @@ static bool has_call(const struct chat_choice *c)
 enum err responses_decode_response(struct arena *a, struct slice body, struct chat_response *out)
 {
     struct fault unused = {.kind = FAULT_NONE};
-    struct responses_decoder d = {.arena = a, .fault = &unused, .dropped = text_growing(a)};
+    struct decoder d = {.arena = a, .fault = &unused, .dropped = text_growing(a)};
     yyjson_val *root;
     enum err e = json_parse(a, slice_trim(body), &root, NULL);
     yyjson_val *output = e ? NULL : json_get(root, "output");
@@ -104,7 +103,7 @@ enum err responses_decode_response(struct arena *a, struct slice body, struct ch
                                   .choices = c,
                                   .choice_count = 1};
     (void)json_i64(json_get(root, "created_at"), &out->created_unix_s);
-    openai_read_usage(responses_member_text(&d, root, "usage"), &out->usage);
+    openai_read_usage(read_json(&d, json_get(root, "usage")), &out->usage);
     out->has_usage = out->usage.is_known;
     return d.failed;
 }

@@ -9,16 +9,6 @@ enum {
     IMAGE_MAX_TOKENS = 50000  /* one inline image at the model that counts most for it */
 };
 
-static bool is_one_of(const struct span *s, const struct slice *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (span_string_is(s, names[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A part of content. Whatever its type says, a file or a URL in it is not bounded. */
 static int64_t part_bound(struct slice part, bool *out_is_pinned)
 {
@@ -38,7 +28,7 @@ static int64_t part_bound(struct slice part, bool *out_is_pinned)
         *out_is_pinned = true;
         return -1;
     }
-    if (is_one_of(&at[0], texts, ARRAY_LEN(texts))) {
+    if (read_is_one_of(&at[0], texts, ARRAY_LEN(texts))) {
         return read_is_given(&at[1]) || read_is_given(&at[3]) ? -1 : 0;
     }
     bool is_inline = at[1].kind == SPAN_STRING &&
@@ -52,13 +42,14 @@ static int64_t parts_bound(struct slice parts, bool *out_is_pinned)
     struct span_cursor c;
     struct span part;
     int64_t sum = 0;
-    bool is_bounded = span_skim(&c, parts) == OK;
-    while (is_bounded && span_next(&c, &part) == SPAN_ITEM) {
-        int64_t more = part.kind == SPAN_OBJECT ? part_bound(part.value, out_is_pinned) : 0;
-        is_bounded = more >= 0;
-        sum = i64_add_sat(sum, i64_max(more, 0));
+    if (span_skim(&c, parts)) {
+        return -1;
     }
-    return is_bounded ? sum : -1;
+    while (sum >= 0 && span_next(&c, &part) == SPAN_ITEM) {
+        bool is_part = part.kind == SPAN_OBJECT;
+        sum = read_bound_sum(sum, is_part ? part_bound(part.value, out_is_pinned) : 0);
+    }
+    return sum;
 }
 
 /* A thought that is told by its id alone is kept by its provider; what we told our clients is not.
@@ -101,15 +92,11 @@ static int64_t item_bound(struct slice item, bool *out_is_pinned)
                         (!read_is_given(&at[0]) && !is_message && read_is_given(&at[3]));
     *out_is_pinned |= is_reference;
     if ((is_thought && is_kept_thought(&at[3], &at[1])) ||
-        (!is_thought && !is_message && !is_one_of(&at[0], types, ARRAY_LEN(types)))) {
+        (!is_thought && !is_message && !read_is_one_of(&at[0], types, ARRAY_LEN(types)))) {
         return -1;
     }
-    while (span_next(&c, &m) == SPAN_ITEM) {
-        int64_t more = m.kind == SPAN_ARRAY ? parts_bound(m.value, out_is_pinned) : 0;
-        if (more < 0) {
-            return -1;
-        }
-        sum = i64_add_sat(sum, more);
+    while (sum >= 0 && span_next(&c, &m) == SPAN_ITEM) {
+        sum = read_bound_sum(sum, m.kind == SPAN_ARRAY ? parts_bound(m.value, out_is_pinned) : 0);
     }
     return sum;
 }
@@ -124,7 +111,7 @@ int64_t responses_input_bound(const struct span *input, bool *out_is_pinned)
     }
     while (span_next(&c, &item) == SPAN_ITEM) { /* all of them: what pins it may come last */
         int64_t more = item.kind == SPAN_OBJECT ? item_bound(item.value, out_is_pinned) : 0;
-        sum = sum < 0 || more < 0 ? -1 : i64_add_sat(sum, more);
+        sum = read_bound_sum(sum, more);
     }
     return sum;
 }
@@ -145,8 +132,8 @@ int64_t responses_tools_bound(const struct span *tools)
         if (m.kind != SPAN_OBJECT || spans_scan(m.value, &name, 1, &type, &o)) {
             return -1;
         }
-        bool is_typed = is_one_of(&type, typed, ARRAY_LEN(typed));
-        if (!is_typed && !is_one_of(&type, plain, ARRAY_LEN(plain))) {
+        bool is_typed = read_is_one_of(&type, typed, ARRAY_LEN(typed));
+        if (!is_typed && !read_is_one_of(&type, plain, ARRAY_LEN(plain))) {
             return -1; /* it brings its own input into the prompt */
         }
         sum = i64_add_sat(sum, is_typed ? TYPED_TOOL_TOKENS : 0);

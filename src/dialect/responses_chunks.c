@@ -292,14 +292,6 @@ static struct out_item *new_item(struct out *o, enum chat_part_kind kind, int nu
     return i;
 }
 
-static enum err keep(struct out *o, struct slice text, struct slice *out)
-{
-    if (text.len) {
-        *out = arena_dup(o->e->arena, text);
-    }
-    return !text.len || out->ptr ? OK : E_NOMEM;
-}
-
 /* The item of that kind that is still growing, or a new one. */
 static struct out_item *running(struct out *o, enum chat_part_kind kind, int number)
 {
@@ -345,9 +337,9 @@ static enum err take_thinking(struct out *o, const struct chat_chunk *chunk)
     if (!i) {
         return E_NOMEM;
     }
-    enum err e = keep(o, chunk->provider, &i->part.provider);
-    e = e ? e : keep(o, chunk->data, &i->part.data);
-    e = e ? e : keep(o, chunk->signature, &i->part.signature);
+    enum err e = stream_keep(o->e, chunk->provider, &i->part.provider);
+    e = e ? e : stream_keep(o->e, chunk->data, &i->part.data);
+    e = e ? e : stream_keep(o->e, chunk->signature, &i->part.signature);
     return e ? e : put(o, i, chunk->data.len ? SLICE_NONE : chunk->text);
 }
 
@@ -421,8 +413,8 @@ static enum err take_call(struct out *o, const struct chat_chunk *chunk)
     if (!i) {
         return E_NOMEM;
     }
-    e = keep(o, chunk->name, &i->part.name);
-    e = e ? e : keep(o, chunk->id, &i->part.id);
+    e = stream_keep(o->e, chunk->name, &i->part.name);
+    e = e ? e : stream_keep(o->e, chunk->id, &i->part.id);
     i->part.is_custom = chunk->is_custom;
     i->is_wrapped = !chunk->is_custom && responses_is_custom(o->e->options->request, i->part.name);
     if (!e) {
@@ -525,9 +517,7 @@ static enum err send_last(struct out *o)
     }
     responses_close(&o->t, &h);
     close_event(o);
-    return o->t.is_full
-               ? E_NOMEM
-               : o->e->options->on_bytes(o->e->options->ctx, text_slice(&o->t), STREAM_TERMINAL);
+    return stream_send(o->e, &o->t, STREAM_TERMINAL);
 }
 
 static void take_error(struct out *o, const struct chat_chunk *chunk)
@@ -569,11 +559,6 @@ enum err responses_encode_chunk(struct stream_encoder *e, const struct chat_chun
     }
     enum err err = start(&o, chunk);
     err = err ? err : take(&o, chunk);
-    if (!err && o.t.is_full) {
-        err = E_NOMEM;
-    }
-    if (!err && o.t.len) {
-        err = e->options->on_bytes(e->options->ctx, text_slice(&o.t), o.flags);
-    }
+    err = err ? err : stream_send(e, &o.t, o.flags);
     return err || chunk->kind != CHAT_CHUNK_END ? err : send_last(&o);
 }

@@ -14,7 +14,7 @@ static bool role_of(struct slice name, enum chat_role *out)
     return *out != CHAT_USER || slice_eq(name, SLICE("user"));
 }
 
-static enum err side_of(struct responses_decoder *d, yyjson_val *item, enum side *out,
+static enum err side_of(struct decoder *d, yyjson_val *item, enum side *out,
                         enum chat_role *out_role)
 {
     struct slice type = json_get_string(item, "type");
@@ -38,7 +38,7 @@ static enum err side_of(struct responses_decoder *d, yyjson_val *item, enum side
 
 /* The items from `first`, which is the one numbered `from`, that make one message; *out_room: parts
  * they become at most. */
-static enum err measure(struct responses_decoder *d, yyjson_val *first, size_t from, size_t end,
+static enum err measure(struct decoder *d, yyjson_val *first, size_t from, size_t end,
                         size_t *out_to, size_t *out_room)
 {
     enum side side, run = SIDE_MESSAGE;
@@ -61,7 +61,7 @@ static enum err measure(struct responses_decoder *d, yyjson_val *first, size_t f
     return OK;
 }
 
-static enum err take_run(struct responses_decoder *d, yyjson_val *first, size_t from, size_t to,
+static enum err take_run(struct decoder *d, yyjson_val *first, size_t from, size_t to,
                          struct chat_message *out)
 {
     enum side side = SIDE_MESSAGE;
@@ -78,7 +78,7 @@ static enum err take_run(struct responses_decoder *d, yyjson_val *first, size_t 
     return OK;
 }
 
-static enum err take_items(struct responses_decoder *d, yyjson_val *input, struct chat_request *out)
+static enum err take_items(struct decoder *d, yyjson_val *input, struct chat_request *out)
 {
     size_t from = 0, to = 0, room = 0, n = yyjson_arr_size(input);
     yyjson_val *item = yyjson_arr_get_first(input);
@@ -89,7 +89,7 @@ static enum err take_items(struct responses_decoder *d, yyjson_val *input, struc
         struct chat_message *m = &out->messages[out->message_count++];
         m->parts = arena_array(d->arena, room + 1, sizeof(*m->parts));
         if (!m->parts) {
-            return responses_no_memory(d);
+            return read_no_memory(d);
         }
         if (take_run(d, item, from, to, m)) {
             return d->failed;
@@ -101,26 +101,26 @@ static enum err take_items(struct responses_decoder *d, yyjson_val *input, struc
     return OK;
 }
 
-static enum err take_string(struct responses_decoder *d, enum chat_role role, struct slice text,
+static enum err take_string(struct decoder *d, enum chat_role role, struct slice text,
                             struct chat_request *out)
 {
     struct chat_message *m = &out->messages[out->message_count++];
     m->role = role;
     m->parts = ARENA_NEW(d->arena, struct chat_part);
     if (!m->parts) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     m->parts[m->part_count++] = (struct chat_part){.kind = CHAT_TEXT, .text = text};
     return OK;
 }
 
-static enum err take_input(struct responses_decoder *d, yyjson_val *root, struct chat_request *out)
+static enum err take_input(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *input = json_get(root, "input");
     yyjson_val *instructions = json_get(root, "instructions");
     out->messages = arena_array(d->arena, yyjson_arr_size(input) + 2, sizeof(*out->messages));
     if (!out->messages) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     d->place = SLICE("instructions");
     if (!json_is_none(instructions) && !yyjson_is_str(instructions)) {
@@ -138,19 +138,20 @@ static enum err take_input(struct responses_decoder *d, yyjson_val *root, struct
  */
 
 /* Where a provider knows no tool of free text, it takes one member that holds it. */
-static void take_custom_tool(struct responses_decoder *d, yyjson_val *v, struct chat_tool *out)
+static void take_custom_tool(struct decoder *d, yyjson_val *v, struct chat_tool *out)
 {
     static const char *const names[] = {"type", "name", "description"};
     out->is_custom = true;
     out->schema = SLICE("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
                         "\"required\":[\"input\"],\"additionalProperties\":false}");
-    out->extras = responses_extras(d, v, names, ARRAY_LEN(names));
+    out->extras = read_extras(d, v, names, ARRAY_LEN(names));
 }
 
-static enum err take_tool(struct responses_decoder *d, yyjson_val *v, struct chat_tool *out)
+static enum err take_tool(struct decoder *d, yyjson_val *v, size_t index, struct chat_tool *out)
 {
     static const char *const names[] = {"type", "name", "description", "parameters", "strict"};
     struct slice type = json_get_string(v, "type");
+    d->place = arena_printf(d->arena, "tools[%zu]", index);
     if (!yyjson_is_obj(v)) {
         return responses_refuse(d, "", "expected an object");
     }
@@ -159,48 +160,18 @@ static enum err take_tool(struct responses_decoder *d, yyjson_val *v, struct cha
     if (slice_eq(type, SLICE("custom"))) {
         take_custom_tool(d, v, out);
     } else if (slice_eq(type, SLICE("function"))) {
-        out->schema = responses_member_text(d, v, "parameters");
+        out->schema = read_json(d, json_get(v, "parameters"));
         out->is_strict = json_is_true(json_get(v, "strict"));
         out->has_strict = out->is_strict; /* false is what others do unasked */
-        out->extras = responses_extras(d, v, names, ARRAY_LEN(names));
+        out->extras = read_extras(d, v, names, ARRAY_LEN(names));
     } else { /* one of the API's own */
         out->raw = json_text(d->arena, v);
         out->name = type.len ? type : SLICE("tools");
         out->provider = RESPONSES_NAME;
-        return out->raw.ptr ? OK : responses_no_memory(d);
+        return out->raw.ptr ? OK : read_no_memory(d);
     }
     out->provider = out->extras.len ? RESPONSES_NAME : SLICE_NONE;
     return out->name.len ? d->failed : responses_refuse(d, "name", "a tool needs a name");
-}
-
-static enum err take_tools(struct responses_decoder *d, yyjson_val *root, struct chat_request *out)
-{
-    yyjson_val *tools = json_get(root, "tools");
-    size_t i, max;
-    yyjson_val *v;
-    if (!yyjson_arr_size(tools)) {
-        return OK;
-    }
-    out->tools = arena_array(d->arena, yyjson_arr_size(tools), sizeof(*out->tools));
-    if (!out->tools) {
-        return responses_no_memory(d);
-    }
-    yyjson_arr_foreach(tools, i, max, v)
-    {
-        d->place = arena_printf(d->arena, "tools[%zu]", i);
-        if (take_tool(d, v, &out->tools[out->tool_count++])) {
-            return d->failed;
-        }
-    }
-    return OK;
-}
-
-static enum chat_tool_choice choice_word(struct slice word)
-{
-    return slice_eq(word, SLICE("none"))       ? CHAT_CHOICE_NONE
-           : slice_eq(word, SLICE("auto"))     ? CHAT_CHOICE_AUTO
-           : slice_eq(word, SLICE("required")) ? CHAT_CHOICE_REQUIRED
-                                               : CHAT_CHOICE_DEFAULT;
 }
 
 /* Tools of the API's own have no name but their type. */
@@ -210,15 +181,14 @@ static struct slice name_of(yyjson_val *tool)
     return name.len ? name : json_get_string(tool, "type");
 }
 
-static enum err take_tool_choice(struct responses_decoder *d, yyjson_val *root,
-                                 struct chat_request *out)
+static enum err take_tool_choice(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *choice = json_get(root, "tool_choice");
     yyjson_val *tools = json_get(choice, "tools");
     size_t i, max;
     yyjson_val *v;
     if (!yyjson_is_obj(choice)) {
-        out->tool_choice = choice_word(json_string(choice));
+        out->tool_choice = openai_choice(json_string(choice));
         return OK;
     }
     if (!slice_eq(json_get_string(choice, "type"), SLICE("allowed_tools"))) {
@@ -226,11 +196,11 @@ static enum err take_tool_choice(struct responses_decoder *d, yyjson_val *root,
         out->tool_choice_name = name_of(choice);
         return OK;
     }
-    out->tool_choice = choice_word(json_get_string(choice, "mode"));
+    out->tool_choice = openai_choice(json_get_string(choice, "mode"));
     out->allowed_tools =
         arena_array(d->arena, yyjson_arr_size(tools) + 1, sizeof(*out->allowed_tools));
     if (!out->allowed_tools) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     yyjson_arr_foreach(tools, i, max, v)
     {
@@ -242,7 +212,7 @@ static enum err take_tool_choice(struct responses_decoder *d, yyjson_val *root,
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
-static void take_format(struct responses_decoder *d, yyjson_val *root, struct chat_request *out)
+static void take_format(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     yyjson_val *format = json_get(json_get(root, "text"), "format");
     struct slice type = json_get_string(format, "type");
@@ -255,7 +225,7 @@ static void take_format(struct responses_decoder *d, yyjson_val *root, struct ch
     } else if (slice_eq(type, SLICE("json_schema"))) {
         out->format = CHAT_FORMAT_SCHEMA;
         out->format_name = json_get_string(format, "name");
-        out->format_schema = responses_member_text(d, format, "schema");
+        out->format_schema = read_json(d, json_get(format, "schema"));
         out->format_strict = json_is_none(strict) ? -1 : json_is_true(strict);
     } else if (!json_is_none(format)) {
         drop_name(&d->dropped, SLICE("text.format"));
@@ -282,8 +252,8 @@ static void take_numbers(yyjson_val *root, struct chat_request *out)
     out->top_p.text = json_number(json_get(root, "top_p"));
 }
 
-static void add_extra(struct responses_decoder *d, struct text *t, const char *outer,
-                      struct slice name, yyjson_val *v)
+static void add_extra(struct decoder *d, struct text *t, const char *outer, struct slice name,
+                      yyjson_val *v)
 {
     struct slice whole = arena_printf(d->arena, "%s%.*s", outer, SLICE_ARG(name));
     text_add_char(t, t->len ? ',' : '{');
@@ -294,8 +264,7 @@ static void add_extra(struct responses_decoder *d, struct text *t, const char *o
 }
 
 /* Members of an object inside the request: "text.verbosity". */
-static void add_inner(struct responses_decoder *d, struct text *t, yyjson_val *obj,
-                      const char *outer)
+static void add_inner(struct decoder *d, struct text *t, yyjson_val *obj, const char *outer)
 {
     size_t i, max;
     yyjson_val *key, *v;
@@ -331,7 +300,7 @@ static bool is_default(struct slice name, yyjson_val *v)
 }
 
 /* Members that this dialect alone knows go with the request, for those who speak it. */
-static void take_rest(struct responses_decoder *d, yyjson_val *root, struct chat_request *out)
+static void take_rest(struct decoder *d, yyjson_val *root, struct chat_request *out)
 {
     static const char *const known[] = {"model",
                                         "input",
@@ -377,7 +346,7 @@ static void take_rest(struct responses_decoder *d, yyjson_val *root, struct chat
 }
 
 /* What another provider would answer without having seen. */
-static enum err refuse_kept(struct responses_decoder *d, yyjson_val *root)
+static enum err refuse_kept(struct decoder *d, yyjson_val *root)
 {
     static const char *const kept[] = {"previous_response_id", "conversation", "prompt",
                                        "background"};
@@ -397,11 +366,10 @@ static enum err refuse_kept(struct responses_decoder *d, yyjson_val *root)
 
 enum err responses_decode_request(struct arena *a, struct chat_ask *ask, struct fault *out_fault)
 {
-    struct responses_decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
-    struct chat_request *r = ARENA_NEW(a, struct chat_request);
+    struct decoder d = {.arena = a, .fault = out_fault, .dropped = text_growing(a)};
+    struct chat_request *r = read_begin(a, ask, out_fault);
     struct span_fault why = {.at = 0};
     yyjson_val *root;
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
     if (!r) {
         return E_NOMEM;
     }
@@ -414,23 +382,17 @@ enum err responses_decode_request(struct arena *a, struct chat_ask *ask, struct 
     if (refuse_kept(&d, root)) {
         return d.failed;
     }
-    r->model = ask->model;
-    r->is_stream = ask->is_stream;
-    r->wants_usage = ask->wants_usage;
-    r->user = ask->user;
     yyjson_val *parallel = json_get(root, "parallel_tool_calls");
     r->parallel_tool_calls = json_is_none(parallel) ? -1 : json_is_true(parallel);
     r->service_tier = json_get_string(root, "service_tier");
-    r->metadata = responses_member_text(&d, root, "metadata");
+    r->metadata = read_json(&d, json_get(root, "metadata"));
     take_numbers(root, r);
     take_reasoning(root, r);
     take_format(&d, root, r);
     take_rest(&d, root, r);
-    if (d.failed || take_input(&d, root, r) || take_tools(&d, root, r) ||
-        take_tool_choice(&d, root, r)) {
+    if (d.failed || take_input(&d, root, r) ||
+        read_tools(&d, json_get(root, "tools"), take_tool, r) || take_tool_choice(&d, root, r)) {
         return d.failed;
     }
-    r->dropped = text_slice(&d.dropped);
-    ask->neutral = r;
-    return d.failed ? d.failed : d.dropped.is_full ? E_NOMEM : OK;
+    return read_end(&d, ask, r);
 }

@@ -2,10 +2,9 @@
 #include "dialect/responses.h"
 #include "dialect/write.h"
 
-enum err responses_refuse(struct responses_decoder *d, const char *member, const char *what)
+enum err responses_refuse(struct decoder *d, const char *member, const char *what)
 {
-    struct slice param = arena_printf(d->arena, "%.*s%s%s", SLICE_ARG(d->place),
-                                      *member && d->place.len ? "." : "", member);
+    struct slice param = read_place(d, member);
     openai_refuse(d->arena, d->fault, NULL, "invalid_value", "Invalid value for '%.*s': %s.",
                   SLICE_ARG(param), what);
     d->fault->param = param;
@@ -13,36 +12,10 @@ enum err responses_refuse(struct responses_decoder *d, const char *member, const
     return E_SYNTAX;
 }
 
-enum err responses_no_memory(struct responses_decoder *d)
-{
-    d->failed = E_NOMEM;
-    return E_NOMEM;
-}
-
-struct slice responses_member_text(struct responses_decoder *d, yyjson_val *obj, const char *name)
-{
-    yyjson_val *v = json_get(obj, name);
-    struct slice text = json_is_none(v) ? SLICE_NONE : json_text(d->arena, v);
-    if (!json_is_none(v) && !text.ptr) {
-        d->failed = E_NOMEM;
-    }
-    return text;
-}
-
-struct slice responses_extras(struct responses_decoder *d, yyjson_val *obj,
-                              const char *const *names, size_t count)
-{
-    struct slice extras;
-    if (!json_other_members(d->arena, obj, names, count, &extras)) {
-        d->failed = E_NOMEM;
-    }
-    return extras;
-}
-
-static void take_extras(struct responses_decoder *d, yyjson_val *v, struct chat_part *out,
+static void take_extras(struct decoder *d, yyjson_val *v, struct chat_part *out,
                         const char *const *names, size_t count)
 {
-    out->extras = responses_extras(d, v, names, count);
+    out->extras = read_extras(d, v, names, count);
     if (out->extras.len) {
         out->provider = RESPONSES_NAME;
     }
@@ -51,19 +24,19 @@ static void take_extras(struct responses_decoder *d, yyjson_val *v, struct chat_
 /* --- parts of content --------------------------------------------------------------------------
  */
 
-static enum err take_opaque(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_opaque(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     out->kind = CHAT_OPAQUE;
     out->name = json_get_string(v, "type");
     out->data = json_text(d->arena, v);
     out->provider = RESPONSES_NAME;
     if (!out->data.ptr) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     return out->name.len ? OK : responses_refuse(d, "type", "it is missing");
 }
 
-static enum err take_image(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_image(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     struct slice url = json_get_string(v, "image_url");
     out->kind = CHAT_IMAGE;
@@ -81,7 +54,7 @@ static enum err take_image(struct responses_decoder *d, yyjson_val *v, struct ch
                : responses_refuse(d, "image_url", "an image needs image_url or file_id");
 }
 
-static enum err take_file(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_file(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     struct slice data = json_get_string(v, "file_data");
     out->kind = CHAT_FILE;
@@ -101,7 +74,7 @@ static enum err take_file(struct responses_decoder *d, yyjson_val *v, struct cha
                : responses_refuse(d, "file_data", "a file needs file_data, file_url or file_id");
 }
 
-static enum err take_audio(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_audio(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     yyjson_val *audio = json_get(v, "input_audio");
     out->kind = CHAT_AUDIO;
@@ -111,7 +84,7 @@ static enum err take_audio(struct responses_decoder *d, yyjson_val *v, struct ch
 }
 
 /* A text with the sources it names, which other dialects tell, too. */
-static enum err take_text(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_text(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     yyjson_val *annotations = json_get(v, "annotations");
     out->kind = CHAT_TEXT;
@@ -124,24 +97,24 @@ static enum err take_text(struct responses_decoder *d, yyjson_val *v, struct cha
         out->extras = text_slice(&t);
         out->provider = RESPONSES_NAME;
         if (t.is_full) {
-            return responses_no_memory(d);
+            return read_no_memory(d);
         }
     }
     return out->text.ptr ? OK : responses_refuse(d, "text", "a text part needs text");
 }
 
-static enum err take_refusal(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_refusal(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     out->kind = CHAT_REFUSAL;
     out->text = json_get_string(v, "refusal");
     return out->text.ptr ? OK : responses_refuse(d, "refusal", "expected a string");
 }
 
-static enum err take_part(struct responses_decoder *d, yyjson_val *v, struct chat_part *out)
+static enum err take_part(struct decoder *d, yyjson_val *v, struct chat_part *out)
 {
     static const struct {
         struct slice type;
-        enum err (*take)(struct responses_decoder *d, yyjson_val *v, struct chat_part *out);
+        enum err (*take)(struct decoder *d, yyjson_val *v, struct chat_part *out);
     } kinds[] = {
         {SLICE_INIT("input_text"), take_text},
         {SLICE_INIT("output_text"), take_text},
@@ -159,7 +132,7 @@ static enum err take_part(struct responses_decoder *d, yyjson_val *v, struct cha
     *out = (struct chat_part){.kind = CHAT_OPAQUE};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (slice_eq(type, kinds[i].type)) {
-            out->cache_marker = responses_member_text(d, v, "prompt_cache_breakpoint");
+            out->cache_marker = read_json(d, json_get(v, "prompt_cache_breakpoint"));
             enum err e = kinds[i].take(d, v, out);
             return e ? e : d->failed;
         }
@@ -167,13 +140,8 @@ static enum err take_part(struct responses_decoder *d, yyjson_val *v, struct cha
     return take_opaque(d, v, out);
 }
 
-static size_t size_of_content(yyjson_val *content)
-{
-    return yyjson_is_arr(content) ? yyjson_arr_size(content) : 1;
-}
-
-enum err responses_take_content(struct responses_decoder *d, yyjson_val *content,
-                                struct chat_part *parts, size_t *count)
+enum err responses_take_content(struct decoder *d, yyjson_val *content, struct chat_part *parts,
+                                size_t *count)
 {
     struct slice place = d->place;
     size_t i, max;
@@ -203,7 +171,7 @@ enum err responses_take_content(struct responses_decoder *d, yyjson_val *content
  */
 
 /* What a message has beside its content (phase) lies with its first part. */
-static enum err take_message(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+static enum err take_message(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                              size_t *count)
 {
     static const char *const names[] = {"type", "id", "role", "status", "content"};
@@ -211,7 +179,7 @@ static enum err take_message(struct responses_decoder *d, yyjson_val *item, stru
     if (responses_take_content(d, json_get(item, "content"), parts, count)) {
         return d->failed;
     }
-    struct slice extras = responses_extras(d, item, names, ARRAY_LEN(names));
+    struct slice extras = read_extras(d, item, names, ARRAY_LEN(names));
     struct chat_part *first = &parts[before];
     if (!extras.len || *count == before) {
         return d->failed;
@@ -227,7 +195,7 @@ static enum err take_message(struct responses_decoder *d, yyjson_val *item, stru
     }
     first->extras = extras;
     first->provider = RESPONSES_NAME;
-    return extras.ptr ? d->failed : responses_no_memory(d);
+    return extras.ptr ? d->failed : read_no_memory(d);
 }
 
 static void join(struct text *t, yyjson_val *texts)
@@ -243,18 +211,18 @@ static void join(struct text *t, yyjson_val *texts)
     }
 }
 
-static enum err take_reasoning(struct responses_decoder *d, yyjson_val *item,
-                               struct chat_part *parts, size_t *count)
+static enum err take_reasoning(struct decoder *d, yyjson_val *item, struct chat_part *parts,
+                               size_t *count)
 {
     struct chat_part *out = &parts[(*count)++];
     struct text t = text_growing(d->arena);
     join(&t, json_get(item, yyjson_arr_size(json_get(item, "summary")) ? "summary" : "content"));
     *out = (struct chat_part){.kind = CHAT_THINKING, .text = text_slice(&t)};
     responses_take_proof(out, json_get_string(item, "encrypted_content"));
-    return t.is_full ? responses_no_memory(d) : OK;
+    return t.is_full ? read_no_memory(d) : OK;
 }
 
-static enum err take_call(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+static enum err take_call(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                           size_t *count)
 {
     static const char *const names[] = {"type", "id", "call_id", "name", "arguments", "status"};
@@ -268,8 +236,8 @@ static enum err take_call(struct responses_decoder *d, yyjson_val *item, struct 
 }
 
 /* provider tells where the tool was defined: elsewhere it is a function of one text. */
-static enum err take_custom_call(struct responses_decoder *d, yyjson_val *item,
-                                 struct chat_part *parts, size_t *count)
+static enum err take_custom_call(struct decoder *d, yyjson_val *item, struct chat_part *parts,
+                                 size_t *count)
 {
     struct chat_part *out = &parts[(*count)++];
     *out = (struct chat_part){.kind = CHAT_TOOL_CALL,
@@ -281,7 +249,7 @@ static enum err take_custom_call(struct responses_decoder *d, yyjson_val *item,
     return out->name.ptr ? OK : responses_refuse(d, "name", "a call needs a name");
 }
 
-static enum err take_output(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+static enum err take_output(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                             size_t *count)
 {
     static const char *const names[] = {"type", "id", "call_id", "output", "status", "name"};
@@ -292,9 +260,9 @@ static enum err take_output(struct responses_decoder *d, yyjson_val *item, struc
                               .name = json_get_string(item, "name")};
     take_extras(d, item, out, names, ARRAY_LEN(names));
     out->is_custom = slice_eq(json_get_string(item, "type"), SLICE("custom_tool_call_output"));
-    out->parts = arena_array(d->arena, size_of_content(output) + 1, sizeof(*out->parts));
+    out->parts = arena_array(d->arena, read_content_size(output) + 1, sizeof(*out->parts));
     if (!out->parts || d->failed) {
-        return responses_no_memory(d);
+        return read_no_memory(d);
     }
     if (yyjson_is_obj(output)) { /* computer_call_output has one part without a list */
         return take_part(d, output, &out->parts[out->part_count++]);
@@ -310,15 +278,15 @@ bool responses_is_output(struct slice type)
 
 size_t responses_item_size(yyjson_val *item)
 {
-    return 1 + size_of_content(json_get(item, "content"));
+    return 1 + read_content_size(json_get(item, "content"));
 }
 
-enum err responses_take_item(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+enum err responses_take_item(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                              size_t *count)
 {
     static const struct {
         struct slice type;
-        enum err (*take)(struct responses_decoder *d, yyjson_val *item, struct chat_part *parts,
+        enum err (*take)(struct decoder *d, yyjson_val *item, struct chat_part *parts,
                          size_t *count);
     } kinds[] = {
         {SLICE_INIT("message"), take_message},

@@ -224,7 +224,7 @@ enum err responses_scan(struct arena *a, enum chat_operation op, struct slice bo
     struct responses_members *m = ARENA_NEW(a, struct responses_members);
     struct reader r = {.arena = a, .m = m, .out = out, .fault = out_fault};
     *out = (struct chat_ask){.op = op, .body = body, .choices = 1, .output_max_tokens = -1};
-    *out_fault = (struct fault){.kind = FAULT_OVERLOADED, .message = SLICE("No memory.")};
+    *out_fault = FAULT_NO_MEMORY;
     if (!m) {
         return E_NOMEM;
     }

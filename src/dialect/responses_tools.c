@@ -167,17 +167,12 @@ void responses_add_tool_choice(struct text *t, const struct chat_request *r)
         add_allowed(t, r);
         return;
     }
-    switch (r->tool_choice) {
-    case CHAT_CHOICE_DEFAULT: break;
-    case CHAT_CHOICE_NONE: write_string(t, "tool_choice", SLICE("none")); break;
-    case CHAT_CHOICE_AUTO: write_string(t, "tool_choice", SLICE("auto")); break;
-    case CHAT_CHOICE_REQUIRED: write_string(t, "tool_choice", SLICE("required")); break;
-    case CHAT_CHOICE_NAMED:
+    write_string_if(t, "tool_choice", openai_choice_name(r->tool_choice));
+    if (r->tool_choice == CHAT_CHOICE_NAMED) {
         text_add_json_key(t, "tool_choice");
         TEXT_ADD(t, "{");
         add_named(t, r, r->tool_choice_name);
         TEXT_ADD(t, "}");
-        break;
     }
 }
 

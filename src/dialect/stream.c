@@ -528,6 +528,7 @@ static bool begin_translation(struct dialect_stream *s)
                                          .outcome = s->outcome,
                                          .state = arena_zalloc(s->arena, from->decoder_bytes),
                                          .is_first = true,
+                                         .provider = slice_str(s->o.provider->name),
                                          .on_chunk = on_chunk,
                                          .ctx = s};
     s->translation = t;

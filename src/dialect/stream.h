@@ -33,15 +33,56 @@ struct stream_encoder {
     void *state;             /* encoder_bytes of it, zeroed at the start */
 };
 
+/* What was written for a chunk goes to the client; nothing where nothing was. */
+static inline enum err stream_send(const struct stream_encoder *e, const struct text *t,
+                                   unsigned flags)
+{
+    if (t->is_full || e->text->is_full) {
+        return E_NOMEM;
+    }
+    return t->len ? e->options->on_bytes(e->options->ctx, text_slice(t), flags) : OK;
+}
+
+/* Copies a text that is needed after its event; an empty one leaves *to. */
+static inline enum err stream_keep(const struct stream_encoder *e, struct slice text,
+                                   struct slice *to)
+{
+    if (text.len) {
+        *to = arena_dup(e->arena, text);
+    }
+    return !text.len || to->ptr ? OK : E_NOMEM;
+}
+
 struct stream_decoder {
     struct arena *scratch;         /* reset after each event */
     struct arena *arena;           /* the exchange's */
     const struct outcome *outcome; /* the event at hand is noted in it */
     void *state;                   /* decoder_bytes of it, zeroed at the start */
     bool is_first;                 /* nothing came before */
+    struct slice provider;         /* the dialect's name */
     chat_chunk_fn on_chunk;
     void *ctx;
 };
+
+/* A chunk that holds what the provider said in its own form. */
+static inline enum err stream_pass(const struct stream_decoder *d, struct chat_chunk *chunk)
+{
+    chunk->provider = d->provider;
+    return d->on_chunk(d->ctx, chunk);
+}
+
+/* A piece of text, if it is one; number: of the thought or call. */
+static inline enum err stream_pass_text(const struct stream_decoder *d, enum chat_chunk_kind kind,
+                                        int number, struct slice text)
+{
+    struct chat_chunk chunk = {.kind = kind, .text = text};
+    if (kind == CHAT_CHUNK_THINKING) {
+        chunk.block = number;
+    } else {
+        chunk.tool = number;
+    }
+    return text.len ? stream_pass(d, &chunk) : OK;
+}
 
 /* How the bytes of a stream are cut into events. What cuts hands out events alike: name and data,
  * or an error that the framing itself tells. A dialect that is not framed as SSE has no client
@@ -96,10 +137,5 @@ struct gather {
 };
 void gather_add(struct gather *g, const struct chat_chunk *chunk);
 const struct chat_response *gather_answer(struct gather *g); /* NULL: failed */
-
-/* drop.c: appends a name to a comma-separated list, once. */
-void drop_name(struct text *list, struct slice name);
-/* The names of the members of the JSON object extras, which may be empty. */
-void drop_extras(struct text *list, struct slice extras);
 
 #endif

@@ -179,26 +179,39 @@ static enum err add_head(struct exchange *x, const struct body_parts *body,
     return e;
 }
 
-static enum err send_request(struct exchange *x)
+static enum err add_request(struct exchange *x, struct attempt_request *request)
 {
     const struct route_provider *p = x->target->provider;
-    enum err e = bearer_take(x);
-    if (e != OK) {
-        return e;
-    }
-    if (x->raw) {
-        return raw_send(x);
-    }
     if (p->heads[route_dialect_index(p, x->speaks)].prefix[x->route->op].len == 0) {
         return E_UNSUPPORTED; /* the provider has no such operation */
     }
     struct body_parts body;
-    e = render_body(x, &body);
+    enum err e = render_body(x, &body);
     if (e != OK) {
         return e;
     }
     x->adds_usage = body.adds_usage;
     x->dropped = body.dropped;
+    _Static_assert((int)FORWARD_PARTS_MAX + CALL_FIXED_PARTS <= (int)ATTEMPT_PARTS_MAX,
+                   "parts fit");
+    struct slice rest = render_head_rest(x, &body);
+    if (!rest.ptr) {
+        return E_NOMEM;
+    }
+    e = add_head(x, &body, request);
+    if (e != OK) {
+        return e;
+    }
+    request->parts[request->part_count++] = rest;
+    for (size_t i = 0; i < body.count; i++) {
+        request->parts[request->part_count++] = body.parts[i];
+    }
+    return OK;
+}
+
+static enum err send_request(struct exchange *x)
+{
+    const struct route_provider *p = x->target->provider;
     struct attempt_request request = {
         .dest = &p->dest,
         .timeouts = p->timeouts,
@@ -206,21 +219,12 @@ static enum err send_request(struct exchange *x)
                    .headers_max = x->conf->listen.limits.headers_max},
         .arena = x->arena,
     };
-    _Static_assert((int)FORWARD_PARTS_MAX + CALL_FIXED_PARTS <= (int)ATTEMPT_PARTS_MAX,
-                   "parts fit");
-    struct slice rest = render_head_rest(x, &body);
-    if (!rest.ptr) {
-        return E_NOMEM;
+    enum err e = bearer_take(x);
+    if (e == OK) {
+        e = x->raw ? raw_add_request(x, &request) : add_request(x, &request);
     }
-    e = add_head(x, &body, &request);
-    if (e != OK) {
-        return e;
-    }
-    request.parts[request.part_count++] = rest;
-    for (size_t i = 0; i < body.count; i++) {
-        request.parts[request.part_count++] = body.parts[i];
-    }
-    return attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt);
+    return e == OK ? attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt)
+                   : e;
 }
 
 static void begin_attempt(struct exchange *x)

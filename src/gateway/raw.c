@@ -2,7 +2,6 @@
 
 #include "core/check.h"
 #include "gateway/bearer.h"
-#include "gateway/call.h"
 #include "gateway/pin.h"
 #include "wire/multipart.h"
 #include "wire/spans.h"
@@ -448,7 +447,7 @@ static bool is_once(const struct exchange *x)
     return x->route->raw != RAW_MODEL && !is_reading(x);
 }
 
-enum err raw_send(struct exchange *x)
+enum err raw_add_request(struct exchange *x, struct attempt_request *request)
 {
     const struct route_provider *p = x->target->provider;
     struct body_parts body;
@@ -458,30 +457,23 @@ enum err raw_send(struct exchange *x)
     }
     x->adds_usage = false;
     x->dropped = SLICE_NONE;
-    struct attempt_request request = {
-        .dest = &p->dest,
-        .is_head_method = is_verb(x, VERB_HEAD),
-        .is_once = is_once(x),
-        .timeouts = p->timeouts,
-        .limits = {.head_max_bytes = x->conf->listen.limits.head_max_bytes,
-                   .headers_max = x->conf->listen.limits.headers_max},
-        .arena = x->arena,
-    };
+    request->is_head_method = is_verb(x, VERB_HEAD);
+    request->is_once = is_once(x);
     struct slice line = request_line(x);
     struct slice lines = request_lines(x, body.bytes);
     if (!line.ptr || !lines.ptr) {
         return E_NOMEM;
     }
-    request.parts[request.part_count++] = line;
-    request.parts[request.part_count++] = p->common_lines;
+    request->parts[request->part_count++] = line;
+    request->parts[request->part_count++] = p->common_lines;
     if (x->choice.key != SIZE_MAX) {
-        request.parts[request.part_count++] = bearer_lines(x);
+        request->parts[request->part_count++] = bearer_lines(x);
     }
-    request.parts[request.part_count++] = lines;
+    request->parts[request->part_count++] = lines;
     for (size_t i = 0; i < body.count; i++) {
-        request.parts[request.part_count++] = body.parts[i];
+        request->parts[request->part_count++] = body.parts[i];
     }
-    return attempt_start(x->worker->upstream, &request, &relay_handler, x, &x->attempt);
+    return OK;
 }
 
 bool raw_may_retry(const struct exchange *x, const struct failure *why)

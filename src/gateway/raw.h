@@ -4,10 +4,10 @@
  * They are exchanges like others, of ROUTE_RAW. The stages ask here what they would ask a dialect:
  * raw_begin() after auth (path and provider), raw_scan() in parse (the model's name, which is a
  * JSON member or a form's field, and the bounds of what it may cost), raw_plan() in resolve,
- * raw_send() in call. Bodies go as they came, but for the model's name where an alias stands for
- * another. An answer below 400 streams through raw_relay.c, which sees it pass: the usage object of
- * a JSON answer, the events of the provider's dialect. An answer of 400 and more is gathered and
- * judged in relay.c as of any provider.
+ * raw_add_request() in call. Bodies go as they came, but for the model's name where an alias stands
+ * for another. An answer below 400 streams through raw_relay.c, which sees it pass: the usage
+ * object of a JSON answer, the events of the provider's dialect. An answer of 400 and more is
+ * gathered and judged in relay.c as of any provider.
  *
  * What cannot be repeated (all but GET, HEAD, and RAW_MODEL, whose calls change nothing at the
  * provider) is sent once: on a fresh connection, and again only when no connection came about.
@@ -44,7 +44,8 @@ MUST_USE enum err raw_name_model(struct exchange *x, struct arena *a, struct fau
 /* Uses no model: a key's list of models does not matter. False for requests of other kinds. */
 bool raw_is_harmless(const struct exchange *x);
 MUST_USE enum err raw_plan(struct exchange *x, struct slice *out_near);
-MUST_USE enum err raw_send(struct exchange *x);
+/* Head and body of what is sent, and how it may be. */
+MUST_USE enum err raw_add_request(struct exchange *x, struct attempt_request *request);
 /* True for requests of other kinds. */
 bool raw_may_retry(const struct exchange *x, const struct failure *why);
 /* Whose fault an error answer is, where only the provider understands the request. */

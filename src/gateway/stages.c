@@ -141,10 +141,8 @@ enum stage_result parse_stage(struct exchange *x)
         return STAGE_WAIT;
     }
     struct fault f = {0};
-    /* Beside the body: what forward() needs of it goes when a stream drops the body. */
-    /* What is found in the body lies where the body does, and goes with it. */
-    struct arena *a = x->rq->body_arena.blocks ? &x->rq->body_arena : x->arena;
-    return stage_scanned(x, stage_scan(x, a, &f), &f);
+    /* What is found in the body, and forward() needs, goes with it when a stream drops the body. */
+    return stage_scanned(x, stage_scan(x, http_request_body_arena(x->rq), &f), &f);
 }
 
 /* --- resolve: model -> candidates and dearest price --------------------------------------------

@@ -119,7 +119,9 @@ void http_conn_stream_end(struct http_conn *c, const struct slice *parts, size_t
 void http_conn_abort(struct http_conn *c);
 
 size_t http_conn_queued_bytes(const struct http_conn *c);
-/* Frees the request body's memory while the reply runs. */
+/* Where the body lies: what is found in it may lie there, too, and go with it. */
+struct arena *http_request_body_arena(struct http_request *rq);
+/* Frees the request body's memory while the reply runs, if it has memory of its own. */
 void http_request_drop_body(struct http_request *rq);
 /* In on_gone: the request's memory stays until http_request_free() instead of ending with the call.
  */

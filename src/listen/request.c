@@ -121,6 +121,11 @@ enum err request_add_body(struct listener *l, struct request_box *box, struct sl
     return OK;
 }
 
+struct arena *http_request_body_arena(struct http_request *rq)
+{
+    return rq->body_arena.blocks ? &rq->body_arena : &rq->arena;
+}
+
 void http_request_drop_body(struct http_request *rq)
 {
     arena_reset(&rq->body_arena);

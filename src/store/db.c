@@ -83,6 +83,23 @@ enum err db_run(struct store_db *db, sqlite3_stmt *stmt)
     return e;
 }
 
+enum err db_first(struct store_db *db, sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+    return rc == SQLITE_ROW ? OK : rc == SQLITE_DONE ? E_NOT_FOUND : db_fail(db, rc);
+}
+
+bool db_next(struct store_db *db, sqlite3_stmt *stmt, enum err *out_e)
+{
+    enum err e = db_first(db, stmt);
+    if (e == OK) {
+        return true;
+    }
+    *out_e = e == E_NOT_FOUND ? OK : e;
+    (void)sqlite3_reset(stmt);
+    return false;
+}
+
 enum err db_exec(struct store_db *db, enum db_stmt which)
 {
     sqlite3_stmt *stmt = db_prepare(db, which);
@@ -95,12 +112,9 @@ enum err db_get_i64(struct store_db *db, enum db_stmt which, int64_t *out)
     if (!stmt) {
         return E_DB;
     }
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_DONE ? E_NOT_FOUND : OK;
-    if (rc == SQLITE_ROW) {
+    enum err e = db_first(db, stmt);
+    if (e == OK) {
         *out = sqlite3_column_int64(stmt, 0);
-    } else if (rc != SQLITE_DONE) {
-        e = db_fail(db, rc);
     }
     (void)sqlite3_reset(stmt);
     return e;

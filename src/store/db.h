@@ -61,6 +61,12 @@ MUST_USE enum err db_fail_text(struct store_db *db, enum err e, const char *text
 sqlite3_stmt *db_prepare(struct store_db *db, enum db_stmt which);
 /* Steps a statement that gives no rows, and resets it. */
 MUST_USE enum err db_run(struct store_db *db, sqlite3_stmt *stmt);
+/* Steps to the only row, and leaves the reset to the caller; E_NOT_FOUND: there is none. */
+MUST_USE enum err db_first(struct store_db *db, sqlite3_stmt *stmt);
+/* Steps to the next row. False: it was the last, or *out_e says what failed; the statement is
+ * reset.
+ */
+MUST_USE bool db_next(struct store_db *db, sqlite3_stmt *stmt, enum err *out_e);
 MUST_USE enum err db_exec(struct store_db *db, enum db_stmt which);
 /* One integer of a statement without parameters; E_NOT_FOUND without a row. */
 MUST_USE enum err db_get_i64(struct store_db *db, enum db_stmt which, int64_t *out);

@@ -298,8 +298,7 @@ enum err store_tenant_get(struct store_db *db, struct arena *a, struct id id,
         return E_DB;
     }
     db_bind_id(stmt, 1, id);
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_DONE ? E_NOT_FOUND : rc == SQLITE_ROW ? OK : db_fail(db, rc);
+    enum err e = db_first(db, stmt);
     if (e == OK) {
         struct store_tenant t = read_tenant(stmt);
         if (dup_into(a, &t.name) && dup_policy(a, &t.policy)) {
@@ -319,8 +318,7 @@ enum err store_key_get(struct store_db *db, struct arena *a, struct id id, struc
         return E_DB;
     }
     db_bind_id(stmt, 1, id);
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_DONE ? E_NOT_FOUND : rc == SQLITE_ROW ? OK : db_fail(db, rc);
+    enum err e = db_first(db, stmt);
     if (e == OK) {
         struct store_key k = read_key(stmt);
         if (dup_into(a, &k.name) && dup_into(a, &k.hint) && dup_policy(a, &k.policy)) {
@@ -336,26 +334,22 @@ enum err store_key_get(struct store_db *db, struct arena *a, struct id id, struc
 static enum err each_tenant(struct store_db *db, sqlite3_stmt *stmt,
                             void (*row)(void *ctx, const struct store_tenant *t), void *ctx)
 {
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct store_tenant t = read_tenant(stmt);
         row(ctx, &t);
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
 static enum err each_key(struct store_db *db, sqlite3_stmt *stmt,
                          void (*row)(void *ctx, const struct store_key *k), void *ctx)
 {
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct store_key k = read_key(stmt);
         row(ctx, &k);
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
@@ -459,8 +453,8 @@ enum err store_audit_list(struct store_db *db, int64_t before_rowid, int limit,
     }
     (void)sqlite3_bind_int64(stmt, 1, before_rowid > 0 ? before_rowid : INT64_MAX);
     (void)sqlite3_bind_int(stmt, 2, bounded(limit));
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct store_audit a = {
             .at_unix_ns = db_column_time(stmt, 1),
             .actor = db_column_text(stmt, 2),
@@ -470,7 +464,5 @@ enum err store_audit_list(struct store_db *db, int64_t before_rowid, int limit,
         };
         row(ctx, sqlite3_column_int64(stmt, 0), &a);
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }

@@ -98,8 +98,7 @@ enum err usage_find(struct store_db *db, struct arena *a, struct id id, struct u
     (void)sqlite3_bind_int64(stmt, 1, usage_seq(id));
     (void)sqlite3_bind_int64(stmt, 2, usage_seq(id) + USAGE_SEQ_PROBES);
     db_bind_id(stmt, 3, id);
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_ROW ? OK : rc == SQLITE_DONE ? E_NOT_FOUND : db_fail(db, rc);
+    enum err e = db_first(db, stmt);
     if (e == OK) {
         struct usage_record r = read_row(stmt);
         *out_seq = sqlite3_column_int64(stmt, 0);
@@ -130,15 +129,13 @@ enum err store_recent_admissions(struct store_db *db, int64_t since_unix_ns,
     }
     (void)sqlite3_bind_int64(stmt, 1, usage_seq_since(since_unix_ns - NS_PER_S));
     db_bind_time(db, stmt, 2, since_unix_ns);
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct usage_record r = read_row(stmt);
         if (r.status != RECORD_REFUSED) { /* a refusal takes nothing */
             row(ctx, &r);
         }
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
@@ -152,8 +149,8 @@ enum err store_period_totals(struct store_db *db, int64_t now_unix_ns,
     if (!stmt) {
         return E_DB;
     }
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct id node = db_column_id(stmt, 0);
         for (int i = 0; i < (int)ARRAY_LEN(kinds); i++) {
             int64_t number = sqlite3_column_int64(stmt, 1 + 2 * i);
@@ -163,8 +160,6 @@ enum err store_period_totals(struct store_db *db, int64_t now_unix_ns,
         }
         row(ctx, node, BUDGET_TOTAL, 0, sqlite3_column_int64(stmt, 7));
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
@@ -179,8 +174,8 @@ enum err store_usage_by_provider(struct store_db *db, struct id tenant, int64_t 
     db_time_format(db, since_unix_ns, day);
     db_bind_id(stmt, 1, tenant);
     (void)sqlite3_bind_text(stmt, 2, day, DB_DAY_TEXT_BYTES, SQLITE_TRANSIENT);
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         struct store_usage_row r = {
             .provider = db_column_text(stmt, 0),
             .requests = sqlite3_column_int64(stmt, 1),
@@ -195,8 +190,6 @@ enum err store_usage_by_provider(struct store_db *db, struct id tenant, int64_t 
         };
         row(ctx, &r);
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
@@ -207,8 +200,8 @@ enum err store_open_list(struct store_db *db, void (*row)(void *ctx, const struc
     if (!stmt) {
         return E_DB;
     }
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+    enum err e = OK;
+    while (db_next(db, stmt, &e)) {
         int64_t bits = sqlite3_column_int64(stmt, 10);
         struct usage_record r = {
             .id = db_column_id(stmt, 0),
@@ -231,8 +224,6 @@ enum err store_open_list(struct store_db *db, void (*row)(void *ctx, const struc
         };
         row(ctx, &r);
     }
-    enum err e = rc == SQLITE_DONE ? OK : db_fail(db, rc);
-    (void)sqlite3_reset(stmt);
     return e;
 }
 
@@ -245,8 +236,7 @@ enum err store_checkpoint_get(struct store_db *db, struct id instance, int32_t w
     }
     db_bind_id(stmt, 1, instance);
     (void)sqlite3_bind_int(stmt, 2, worker);
-    int rc = sqlite3_step(stmt);
-    enum err e = rc == SQLITE_ROW ? OK : rc == SQLITE_DONE ? E_NOT_FOUND : db_fail(db, rc);
+    enum err e = db_first(db, stmt);
     if (e == OK) {
         *out = (struct store_checkpoint){instance, worker, sqlite3_column_int64(stmt, 0),
                                          sqlite3_column_int64(stmt, 1)};
