@@ -128,8 +128,8 @@ static void gemini_clients_reach_openai(void **state)
     arena_deinit(&w.a);
     static const char *const bad[] = {
         "{\"content\":{\"parts\":[]}}", "{\"content\":{\"parts\":[{\"inlineData\":{}}]}}",
-        "{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":1},{"
-        "\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":2}]}"};
+        ("{\"requests\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":1},{"
+         "\"content\":{\"parts\":[{\"text\":\"a\"}]},\"outputDimensionality\":2}]}")};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(ask(&w, &dialect_gemini, &dialect_openai, bad[i]), E_SYNTAX);
         assert_int_equal(w.fault.kind, FAULT_BAD_REQUEST);

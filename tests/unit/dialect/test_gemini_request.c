@@ -368,8 +368,8 @@ static void the_neutral_form_survives_encoding(void **state)
         "{\"contents\":[{\"parts\":[{\"text\":\"q\"}]},{\"role\":\"model\",\"parts\":[{"
         "\"function_call\":{\"name\":\"f\"}}]},{\"role\":\"function\",\"parts\":[{"
         "\"function_response\":{\"name\":\"f\",\"response\":{\"output\":{\"a\":1}}}}]}]}",
-        "{\"contents\":[{\"parts\":[{\"functionResponse\":{\"name\":\"f\",\"response\":{\"a\":1},"
-        "\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"QQ==\"}}]}}]}]}",
+        ("{\"contents\":[{\"parts\":[{\"functionResponse\":{\"name\":\"f\",\"response\":{\"a\":1},"
+         "\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"QQ==\"}}]}}]}]}"),
     };
     for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
         struct world w;
@@ -427,8 +427,8 @@ static void gemini_clients_reach_openai(void **state)
         "{\"role\":\"system\",\"content\":\"sys\"}",
         "\"image_url\":{\"url\":\"data:image/png;base64,QQ==\"}",
         "\"input_audio\":{\"data\":\"QQ==\",\"format\":\"mp3\"}",
-        "{\"id\":\"call_1_0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{"
-        "\\\"x\\\":1}\"}},{\"id\":\"own\"",
+        ("{\"id\":\"call_1_0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{"
+         "\\\"x\\\":1}\"}},{\"id\":\"own\""),
         "{\"role\":\"tool\",\"tool_call_id\":\"call_1_0\",\"content\":\"15\"}",
         "{\"role\":\"tool\",\"tool_call_id\":\"own\",\"content\":\"Error: bad\"}",
         "{\"role\":\"user\",\"content\":\"go on\"}",

@@ -268,8 +268,8 @@ static void errors_inside_a_stream_are_marked(void **state)
 {
     (void)state;
     static const char *const streams[] = {
-        "data: {\"error\":{\"code\":503,\"message\":\"Overl\\u006faded\",\"status\":"
-        "\"UNAVAILABLE\"}}\r\n\r\n",
+        ("data: {\"error\":{\"code\":503,\"message\":\"Overl\\u006faded\",\"status\":"
+         "\"UNAVAILABLE\"}}\r\n\r\n"),
         "data: {\"error\":\"Overloaded\"}\n\n",
         "data: [{\"error\":{\"message\":\"Overloaded\"}}]\r\n\r\n",
     };

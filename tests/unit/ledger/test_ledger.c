@@ -570,8 +570,8 @@ static void a_torn_file_is_recovered_up_to_the_tear(void **state)
         "truncate -s 0 $d/journal/*/w0-1.seg",
         "truncate -s 300 $d/journal/*/w0-1.seg",
         "truncate -s 6001 $d/journal/*/w0-1.seg",
-        "printf 'garbage garbage' | dd of=$(ls $d/journal/*/w0-1.seg) bs=1 seek=800 "
-        "conv=notrunc status=none",
+        ("printf 'garbage garbage' | dd of=$(ls $d/journal/*/w0-1.seg) bs=1 seek=800 "
+         "conv=notrunc status=none"),
     };
     for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
         static struct told told[2000];

@@ -70,7 +70,7 @@ static void a_trees_time_never_goes_back(void **state)
 static void cells_keep_two_periods(void **state)
 {
     (void)state;
-    struct quota_node n = {0};
+    struct quota_node n = {.parent = NULL};
     for (int i = 0; i < QUOTA_PERIODS_KEPT; i++) {
         n.cells[0][i].number = INT32_MIN;
     }

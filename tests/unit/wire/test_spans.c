@@ -53,8 +53,8 @@ static void refuses_deciding_names_given_twice_or_otherwise_spelled(void **state
         "{\"\\u004dodel\":1}",
         "{\"\xC5\xBFtream\":1}", /* long s */
         "{\"\\u017ftream\":1,\"stream\":1}",
-        "{\"max_to\xE2\x84\xAA"
-        "ens\":1}", /* Kelvin sign */
+        ("{\"max_to\xE2\x84\xAA"
+         "ens\":1}"), /* Kelvin sign */
         "{\"max_to\\u212Aens\":1}",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -189,7 +189,9 @@ static void bounds_the_depth(void **state)
             for (size_t k = 0; k < n; k++, p += unit) {
                 memcpy(p, kind ? "{\"a\":" : "[", unit);
             }
-            p += kind ? (*p = '0', 1) : 0;
+            if (kind) {
+                *p++ = '0';
+            }
             memset(p, kind ? '}' : ']', n);
             struct slice all = slice_of(text, (size_t)(p - text) + n);
             struct span_fault fault;
