@@ -149,8 +149,8 @@ static enum err find_keeper(struct exchange *x, struct fault *f)
     struct slice id = slice_head(x->rest, slice_find(x->rest, '/'));
     if (!is_kept_operation(x, slice_from(x->rest, id.len))) {
         return refuse(f, E_NOT_FOUND, FAULT_NOT_FOUND,
-                      SLICE("A response can be got, deleted, cancelled, and asked for its "
-                            "input_items; there is no other path below it."));
+                      SLICE("No such operation on a response: it can be got, deleted, "
+                            "cancelled, and asked for its input_items."));
     }
     const struct route_provider *keeper = pin_keeper(x, id);
     if (!keeper) {
