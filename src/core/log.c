@@ -324,23 +324,6 @@ static bool has_special(uint64_t v)
             high) != 0;
 }
 
-/* Length of the valid UTF-8 sequence of more than one byte at p, or 0. */
-static size_t utf8_length(const uint8_t *p, size_t left)
-{
-    size_t n = p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF5 ? 4 : 0;
-    if (n == 0 || n > left) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    bool is_bad = (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-                  (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F);
-    return is_bad ? 0 : n;
-}
-
 /* One character of the value that is not plain; false when it does not fit. Returns in *used how
  * many bytes of the input it was. */
 static COLD bool put_special_slow(struct log_ring *ring, const char *p, size_t left, size_t *used)
@@ -358,7 +341,7 @@ static COLD bool put_special_slow(struct log_ring *ring, const char *p, size_t l
         len = sizeof(escape);
         memcpy(text, escape, len);
     } else {
-        size_t n = utf8_length((const uint8_t *)p, left);
+        size_t n = text_utf8_length((const uint8_t *)p, left);
         len = n ? n : 3;
         memcpy(text, n ? p : "\xEF\xBF\xBD", len);
         *used = n ? n : 1;

@@ -120,8 +120,7 @@ static size_t utf8_length_of_first(uint8_t first)
                           : 0;
 }
 
-/* Length of the valid UTF-8 sequence at p, or 0. */
-static size_t utf8_length(const uint8_t *p, size_t left)
+size_t text_utf8_length(const uint8_t *p, size_t left)
 {
     size_t n = utf8_length_of_first(p[0]);
     if (n == 0 || n > left) {
@@ -161,7 +160,7 @@ void text_add_json_string(struct text *t, struct slice s)
             i++;
             continue;
         }
-        size_t n = p[i] < 0x80 ? 0 : utf8_length(p + i, s.len - i);
+        size_t n = p[i] < 0x80 ? 0 : text_utf8_length(p + i, s.len - i);
         if (n) {
             i += n;
             continue;

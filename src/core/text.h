@@ -73,6 +73,8 @@ void text_add_i64(struct text *t, int64_t value) NONNULL;
 /* Exact decimal USD, a JSON number. */
 void text_add_usd(struct text *t, int64_t nusd) NONNULL;
 void text_addf(struct text *t, const char *format, ...) PRINTF(2, 3);
+/* Length of the valid UTF-8 sequence at p, of left bytes; 0: there is none. */
+size_t text_utf8_length(const uint8_t *p, size_t left) NONNULL;
 /* With quotes; control characters, quote and backslash escaped (RFC 8259 section 7); invalid UTF-8
  * becomes U+FFFD. */
 void text_add_json_string(struct text *t, struct slice s) NONNULL;

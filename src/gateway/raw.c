@@ -284,8 +284,8 @@ enum err raw_scan(struct exchange *x, struct arena *a, struct fault *out_fault)
         .output_max_tokens = -1,
         .choices = 1,
         /* what is stored, read or deleted, and the end of a batch */
-        .is_unbilled = kind == RAW_STORE || kind == RAW_KEPT || is_reading(x) ||
-                       is_verb(x, VERB_DELETE) || (kind == RAW_BATCH && x->rest.len),
+        .is_unbilled =
+            raw_is_harmless(x) || is_verb(x, VERB_DELETE) || (kind == RAW_BATCH && x->rest.len),
         .is_uncacheable = true,
     };
     if ((kind != RAW_MODEL && kind != RAW_PASS) || x->rq->body.len == 0) {
