@@ -131,6 +131,18 @@ static inline struct slice slice_trim(struct slice s)
     return s;
 }
 
+/* At most max bytes of s, not ending inside a UTF-8 character. */
+static inline struct slice slice_shortened(struct slice s, size_t max)
+{
+    if (s.len > max) {
+        s.len = max;
+        while (s.len && ((uint8_t)s.ptr[s.len] & 0xC0) == 0x80) {
+            s.len--;
+        }
+    }
+    return s;
+}
+
 /* Whole slice as a decimal int64: optional '-', digits only; false when it is not or does not fit.
  */
 static inline MUST_USE bool slice_to_i64(struct slice s, int64_t *out_value)

@@ -94,7 +94,7 @@ static const struct span_name error_names[E_MEMBERS] = {
 static struct slice as_text(struct arena *a, const struct span *s)
 {
     struct slice text = s->kind == SPAN_STRING ? read_text(a, s) : SLICE_NONE;
-    return read_shortened(text, FAULT_MESSAGE_MAX_BYTES);
+    return slice_shortened(text, FAULT_MESSAGE_MAX_BYTES);
 }
 
 static void read_body(struct arena *a, struct slice body, struct upstream_fault *out)

@@ -184,7 +184,7 @@ enum err bedrock_observe(struct arena *a, enum chat_operation op, struct slice b
 static struct slice as_text(struct arena *a, const struct span *s)
 {
     struct slice text = s->kind == SPAN_STRING ? read_text(a, s) : SLICE_NONE;
-    return read_shortened(text, FAULT_MESSAGE_MAX_BYTES);
+    return slice_shortened(text, FAULT_MESSAGE_MAX_BYTES);
 }
 
 struct slice bedrock_read_error(struct arena *a, struct slice error)
@@ -192,11 +192,11 @@ struct slice bedrock_read_error(struct arena *a, struct slice error)
     struct span at[O_MEMBERS];
     struct span_object o;
     if (error.len == 0 || spans_scan(error, names, O_MEMBERS, at, &o)) {
-        return arena_dup(a, read_shortened(error, FAULT_MESSAGE_MAX_BYTES));
+        return arena_dup(a, slice_shortened(error, FAULT_MESSAGE_MAX_BYTES));
     }
     struct slice text =
         as_text(a, &at[at[O_MESSAGE].kind == SPAN_STRING ? O_MESSAGE : O_MESSAGE_TOO]);
-    return text.len ? text : arena_dup(a, read_shortened(error, FAULT_MESSAGE_MAX_BYTES));
+    return text.len ? text : arena_dup(a, slice_shortened(error, FAULT_MESSAGE_MAX_BYTES));
 }
 
 /* AWS's own words, in the type where the body tells it, else by status and message (the type is

@@ -187,7 +187,7 @@ const struct dialect_embedding ollama_embedding = {
 /* A text, or, where something in between answered, an object with a message. */
 struct slice ollama_read_error(struct arena *a, struct slice error)
 {
-    return read_shortened(read_error_message(a, slice_trim(error)), FAULT_MESSAGE_MAX_BYTES);
+    return slice_shortened(read_error_message(a, slice_trim(error)), FAULT_MESSAGE_MAX_BYTES);
 }
 
 static enum blame blame_of(int status)

@@ -114,7 +114,7 @@ static struct slice as_text(struct arena *a, const struct span *s)
 {
     struct slice text =
         !read_is_given(s) ? SLICE_NONE : openai_error_message(a, slice_trim(s->value));
-    return read_shortened(text, FAULT_MESSAGE_MAX_BYTES);
+    return slice_shortened(text, FAULT_MESSAGE_MAX_BYTES);
 }
 
 /* The object that holds message, type and code: the body itself, its "error", or that of its first

@@ -180,17 +180,6 @@ bool read_is_zero(const struct span *s)
     return true;
 }
 
-struct slice read_shortened(struct slice s, size_t bytes)
-{
-    if (s.len <= bytes) {
-        return s;
-    }
-    while (bytes && ((unsigned char)s.ptr[bytes] & 0xC0) == 0x80) {
-        bytes--;
-    }
-    return slice_head(s, bytes);
-}
-
 bool read_says(struct slice text, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

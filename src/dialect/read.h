@@ -77,8 +77,6 @@ int64_t read_tokens(const struct span *s);
 bool read_is_one_of(const struct span *s, const struct slice *names, size_t count);
 /* Whether a number is zero, however spelled. */
 bool read_is_zero(const struct span *s);
-/* Cut between characters. */
-struct slice read_shortened(struct slice s, size_t bytes);
 /* Whether text holds one of the words, whatever the case. */
 bool read_says(struct slice text, const char *const *words, size_t count);
 /* Who is to blame for an error answer that says no more than its status. */

@@ -27,21 +27,9 @@ static inline char *put_number(char *at, int64_t value)
     return at;
 }
 
-/* At most max bytes of s, not ending inside a UTF-8 character. */
-static inline struct slice cut(struct slice s, size_t max)
-{
-    if (s.len > max) {
-        s.len = max;
-        while (s.len && ((uint8_t)s.ptr[s.len] & 0xC0) == 0x80) {
-            s.len--;
-        }
-    }
-    return s;
-}
-
 static inline char *put_text(char *at, struct slice s, size_t max)
 {
-    s = cut(s, max);
+    s = slice_shortened(s, max);
     at = put_number(at, (int64_t)s.len);
     if (s.len) {
         memcpy(at, s.ptr, s.len);
