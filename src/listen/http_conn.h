@@ -10,8 +10,8 @@
  *   HEAD     head complete                 -> HANDLER
  *   HANDLER  http_conn_read_body()         -> BODY
  *   BODY     message complete              -> HANDLER
- *   HANDLER  reply or stream begun         -> REPLY    (BODY too: a reply that does not wait for
- * it) REPLY    last byte with the kernel     -> IDLE, or DISCARD (body unread), LINGER or CLOSING
+ *   HANDLER  reply or stream begun         -> REPLY    (BODY too: a reply does not wait for it)
+ *   REPLY    last byte with the kernel     -> IDLE, or DISCARD (body unread), LINGER or CLOSING
  *   DISCARD  rest of the body read         -> IDLE
  *   DISCARD  64 KiB or 2 s                 -> LINGER
  *   HEAD     fault                         -> LINGER   (BODY and IDLE too)

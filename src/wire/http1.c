@@ -27,7 +27,8 @@ enum {
     HEAD_FIRST_BYTES = 1024, /* of a head that came in pieces */
     SKIPPED_LINES_MAX = 4,   /* RFC 9112 section 2.2 asks for at least one */
     EXTRA_FREE_BYTES = 16384,
-    EXTRA_PER_BODY_BYTE = 16 /* a one-byte chunk needs 5 */
+    EXTRA_PER_BODY_BYTE = 16, /* a one-byte chunk needs 5 */
+    CHUNK_MAX_DIGITS = 7
 };
 
 static enum http1_event fail(struct http1_parser *p, enum http1_fault fault, const char *text)
@@ -51,20 +52,32 @@ static int on_headers_complete(llhttp_t *llhttp)
     return HPE_PAUSED;
 }
 
-static int on_chunk_header(llhttp_t *llhttp)
+static bool admit_chunk(struct http1_parser *p, uint64_t len)
 {
-    struct http1_parser *p = parser_of(llhttp);
     size_t total;
-    if (llhttp->content_length > INT64_MAX ||
-        !size_add(p->body_bytes, (size_t)llhttp->content_length, &total) || total > INT64_MAX) {
+    if (len > INT64_MAX || !size_add(p->body_bytes, (size_t)len, &total) || total > INT64_MAX) {
         (void)fail(p, HTTP1_BAD_FRAMING, "chunk size overflows");
-        return -1;
+        return false;
     }
     if (p->limits.body_max_bytes && total > p->limits.body_max_bytes) {
         (void)fail(p, HTTP1_BODY_TOO_LARGE, "body is too large");
-        return -1;
+        return false;
     }
-    return 0;
+    return true;
+}
+
+static int on_chunk_header(llhttp_t *llhttp)
+{
+    return admit_chunk(parser_of(llhttp), llhttp->content_length) ? 0 : -1;
+}
+
+static int on_chunk_complete(llhttp_t *llhttp)
+{
+    if (llhttp->flags & F_TRAILING) { /* the last one: the message's end comes in the same call */
+        return 0;
+    }
+    parser_of(llhttp)->is_between_chunks = true;
+    return HPE_PAUSED;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t len)
@@ -85,6 +98,7 @@ static int on_message_complete(llhttp_t *llhttp)
 static const llhttp_settings_t llhttp_callbacks = {
     .on_headers_complete = on_headers_complete,
     .on_chunk_header = on_chunk_header,
+    .on_chunk_complete = on_chunk_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
@@ -103,6 +117,7 @@ static enum http1_event enter_body(struct http1_parser *p)
     } else if (head->is_chunked) {
         p->phase = PHASE_CHUNKED;
         p->is_complete = false;
+        p->is_between_chunks = true;
         llhttp_resume(&p->llhttp);
     } else if (head->content_length > 0) {
         if (p->limits.body_max_bytes && (uint64_t)head->content_length > p->limits.body_max_bytes) {
@@ -372,26 +387,75 @@ static enum http1_event next_until_close(struct http1_parser *p, struct slice *i
     return HTTP1_BODY;
 }
 
-static enum http1_event next_chunked(struct http1_parser *p, struct slice *in,
-                                     struct slice *out_body)
+/* Framing may outweigh the body only so far; judged before anything else, so that the cut does not
+ * matter. */
+static bool is_extra_too_long(struct http1_parser *p, size_t more)
 {
-    if (in->len == 0) {
-        return HTTP1_MORE;
+    p->extra_bytes += more;
+    bool is_too_long = p->extra_bytes / EXTRA_PER_BODY_BYTE >
+                       EXTRA_FREE_BYTES / EXTRA_PER_BODY_BYTE + p->body_bytes;
+    if (is_too_long) {
+        (void)fail(p, HTTP1_BAD_FRAMING, "chunk extensions or trailers are too long");
     }
+    return is_too_long;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* A chunk that begins in and lies whole in it, its size spelled as usual: its data; ptr NULL: it is
+ * not so. */
+static inline struct slice ordinary_chunk(struct slice in)
+{
+    size_t len = 0;
+    size_t at = 0;
+    int digit;
+    while (at < in.len && at < CHUNK_MAX_DIGITS && (digit = hex_digit(in.ptr[at])) >= 0) {
+        len = len << 4 | (size_t)digit;
+        at++;
+    }
+    if (at == 0 || in.ptr[0] == '0' || in.len - at < 4 || len > in.len - at - 4) {
+        return SLICE_NONE;
+    }
+    const char *data = in.ptr + at + 2;
+    bool is_framed =
+        data[-2] == '\r' && data[-1] == '\n' && data[len] == '\r' && data[len + 1] == '\n';
+    return is_framed ? slice_of(data, len) : SLICE_NONE;
+}
+
+/* Such a chunk never reaches llhttp, which stands where a chunk begins. */
+static HOT enum http1_event take_chunk(struct http1_parser *p, struct slice data, struct slice *in,
+                                       struct slice *out_body)
+{
+    size_t line_bytes = (size_t)(data.ptr - in->ptr);
+    if (is_extra_too_long(p, line_bytes) || !admit_chunk(p, data.len)) {
+        return HTTP1_ERROR;
+    }
+    *in = slice_from(*in, line_bytes + data.len + 2);
+    p->extra_bytes += 2; /* the line end behind the data */
+    p->body_bytes += data.len;
+    *out_body = data;
+    return HTTP1_BODY;
+}
+
+/* HTTP1_MORE with input left: llhttp stands between two chunks. */
+static enum http1_event ask_for_chunk(struct http1_parser *p, struct slice *in,
+                                      struct slice *out_body)
+{
     p->body = SLICE_NONE;
+    p->is_between_chunks = false;
     llhttp_errno_t code = llhttp_execute(&p->llhttp, in->ptr, in->len);
     size_t used = in->len;
     if (code != HPE_OK) {
         const char *at = llhttp_get_error_pos(&p->llhttp);
         used = at ? (size_t)(at - in->ptr) : in->len;
     }
-    /* Framing may outweigh the body only so far; judged first, so that the cut does not matter. */
-    p->extra_bytes += used - p->body.len;
-    if (p->extra_bytes / EXTRA_PER_BODY_BYTE >
-        EXTRA_FREE_BYTES / EXTRA_PER_BODY_BYTE + p->body_bytes) {
-        return fail(p, HTTP1_BAD_FRAMING, "chunk extensions or trailers are too long");
-    }
-    if (p->phase == PHASE_FAILED) { /* on_chunk_header said so */
+    if (is_extra_too_long(p, used - p->body.len) || p->phase == PHASE_FAILED) {
         return HTTP1_ERROR;
     }
     if (code != HPE_OK && code != HPE_PAUSED) {
@@ -406,9 +470,26 @@ static enum http1_event next_chunked(struct http1_parser *p, struct slice *in,
         return HTTP1_END;
     }
     llhttp_resume(&p->llhttp);
+    if (p->is_between_chunks) {
+        return HTTP1_MORE;
+    }
     p->body_bytes += p->body.len;
     *out_body = p->body;
     return HTTP1_BODY;
+}
+
+static HOT enum http1_event next_chunked(struct http1_parser *p, struct slice *in,
+                                         struct slice *out_body)
+{
+    while (in->len) {
+        struct slice data = p->is_between_chunks ? ordinary_chunk(*in) : SLICE_NONE;
+        enum http1_event event =
+            data.ptr ? take_chunk(p, data, in, out_body) : ask_for_chunk(p, in, out_body);
+        if (event != HTTP1_MORE) {
+            return event;
+        }
+    }
+    return HTTP1_MORE;
 }
 
 /* ---- the parser ---- */

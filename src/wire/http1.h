@@ -100,24 +100,27 @@ enum http1_event { HTTP1_MORE = 0, HTTP1_HEAD, HTTP1_BODY, HTTP1_END, HTTP1_ERRO
 
 /* Small enough to be kept beside a connection only while a message is in progress. */
 struct http1_parser {
-    llhttp_t llhttp;
-    struct http1_limits limits;
-    struct arena *arena; /* borrowed; the head goes here */
-    struct http_head head;
-    enum http1_fault fault;
-    const char *fault_text; /* static; for the error message */
-    /* private */
-    char *head_bytes; /* copied into arena: 0..head_len filled */
-    size_t head_len, head_cap;
-    size_t line_bytes;  /* of the head's unfinished line, without its CR */
-    size_t line_count;  /* finished lines of the head */
-    size_t body_bytes;  /* handed out so far */
-    size_t extra_bytes; /* chunk sizes, extensions and trailers so far */
-    int64_t body_left;  /* of a sized body */
-    struct slice body;  /* the last body span of llhttp, in the caller's input */
+    /* private, and first what every piece of a body needs */
     uint8_t phase;
     uint8_t skipped_lines; /* empty ones before a request line */
     bool is_response, has_cr, is_bodyless, is_complete;
+    bool is_between_chunks; /* llhttp is, too */
+    size_t body_bytes;      /* handed out so far */
+    size_t extra_bytes;     /* chunk sizes, extensions and trailers so far */
+    int64_t body_left;      /* of a sized body */
+    struct http1_limits limits;
+    /* public */
+    enum http1_fault fault;
+    const char *fault_text; /* static; for the error message */
+    struct http_head head;
+    /* private */
+    struct arena *arena; /* borrowed; the head goes here */
+    char *head_bytes;    /* copied into arena: 0..head_len filled */
+    size_t head_len, head_cap;
+    size_t line_bytes; /* of the head's unfinished line, without its CR */
+    size_t line_count; /* finished lines of the head */
+    struct slice body; /* the last body span of llhttp, in the caller's input */
+    llhttp_t llhttp;
 };
 
 /* is_response chooses the grammar. Reused for the next message after HTTP1_END by http1_restart().
