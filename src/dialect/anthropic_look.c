@@ -116,44 +116,43 @@ enum chat_finish anthropic_finish(struct slice reason)
     return reason.len ? CHAT_FINISH_STOP : CHAT_FINISH_NONE;
 }
 
-/* Bytes of what the model said in a block or a delta: its text, thoughts, names of tools and their
- * input. */
-static HOT int64_t content_bytes(struct slice object)
+/* What the model said in a block or a delta: its text, thoughts, names of tools and their input. */
+static HOT void look_content(struct slice object, struct event_look *out)
 {
     static const struct slice texts[] = {SLICE_INIT("text"), SLICE_INIT("thinking"),
                                          SLICE_INIT("partial_json"), SLICE_INIT("name")};
     struct span_cursor c;
     struct span m;
-    int64_t bytes = 0;
     if (span_skim(&c, object) || !c.is_object) {
-        return 0;
+        return;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
         struct slice key = read_key(&m);
         if (m.kind == SPAN_OBJECT && slice_eq(key, SLICE("input"))) {
-            bytes += m.value.len > 2 ? (int64_t)m.value.len : 0;
+            out->output_bytes += m.value.len > 2 ? (int64_t)m.value.len : 0;
         }
         for (size_t i = 0; i < ARRAY_LEN(texts) && m.kind == SPAN_STRING; i++) {
             if (slice_eq(key, texts[i])) {
-                bytes += (int64_t)m.value.len - 2;
+                look_add_text(out, span_plain(&m));
             }
         }
     }
-    return bytes;
 }
 
 static int64_t blocks_bytes(struct slice content)
 {
     struct span_cursor c;
     struct span m;
-    int64_t bytes = 0;
+    struct event_look look = {.output_bytes = 0};
     if (span_skim(&c, content)) {
         return 0;
     }
     while (span_next(&c, &m) == SPAN_ITEM) {
-        bytes = i64_add_sat(bytes, m.kind == SPAN_OBJECT ? content_bytes(m.value) : 0);
+        if (m.kind == SPAN_OBJECT) {
+            look_content(m.value, &look);
+        }
     }
-    return bytes;
+    return look.output_bytes;
 }
 
 enum {
@@ -243,6 +242,14 @@ static void look_end(const struct span *at, struct event_look *out)
     }
 }
 
+static void look_block(const struct span *block, struct event_look *out)
+{
+    out->seen = 1;
+    if (block->kind == SPAN_OBJECT) {
+        look_content(block->value, out);
+    }
+}
+
 HOT enum err anthropic_look(struct slice name, struct slice data, struct event_look *out)
 {
     struct span at[L_MEMBERS];
@@ -253,11 +260,9 @@ HOT enum err anthropic_look(struct slice name, struct slice data, struct event_l
     }
     struct slice type = plain(&at[L_TYPE]);
     if (slice_eq(type, SLICE("content_block_delta"))) {
-        out->seen = 1;
-        out->output_bytes = at[L_DELTA].kind == SPAN_OBJECT ? content_bytes(at[L_DELTA].value) : 0;
+        look_block(&at[L_DELTA], out);
     } else if (slice_eq(type, SLICE("content_block_start"))) {
-        out->seen = 1;
-        out->output_bytes = at[L_BLOCK].kind == SPAN_OBJECT ? content_bytes(at[L_BLOCK].value) : 0;
+        look_block(&at[L_BLOCK], out);
     } else if (slice_eq(type, SLICE("message_start"))) {
         look_start(at[L_MESSAGE].value, out);
     } else if (slice_eq(type, SLICE("message_delta"))) {

@@ -130,18 +130,18 @@ struct dialect_signing {
 
 /* Facts taken from an answer while it passes. */
 struct outcome {
-    bool wants_detail; /* in: finish and output_bytes of a whole answer are needed though it tells
-                          its usage */
-    struct usage usage;
-    bool has_usage;
-    bool has_prompt_usage; /* usage tells the prompt, the answer's tokens are still to come */
-    enum chat_finish finish;
-    bool is_error;        /* an error object inside a 200 */
-    bool is_complete;     /* the terminal event was seen, or a whole body parsed */
-    bool has_content;     /* a content-bearing event was seen */
-    bool is_empty;        /* a whole body without any choice */
     int64_t output_bytes; /* text bytes relayed, for estimates */
     int64_t output_events;
+    bool has_content;  /* a content-bearing event was seen */
+    bool wants_detail; /* in: finish and output_bytes of a whole answer are needed though it tells
+                          its usage */
+    bool has_usage;
+    bool has_prompt_usage; /* usage tells the prompt, the answer's tokens are still to come */
+    bool is_error;         /* an error object inside a 200 */
+    bool is_complete;      /* the terminal event was seen, or a whole body parsed */
+    bool is_empty;         /* a whole body without any choice */
+    enum chat_finish finish;
+    struct usage usage;
     struct slice model; /* as the provider names it; arena */
     struct slice error; /* message, arena */
     struct slice

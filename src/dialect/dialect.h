@@ -132,18 +132,18 @@ const struct dialect *dialect_of_record(enum record_dialect record);
  * when asked), others translate through chunks. outcome is filled as it goes. extras_fn renders the
  * own dialect's last event (may be NULL). */
 struct stream_options {
-    const struct dialect *provider, *client;
-    enum chat_operation op;
-    bool hides_usage;                   /* body_parts.adds_usage */
-    bool is_array;                      /* chat_ask.is_array: elements of one JSON array leave */
-    const struct chat_request *request; /* two dialects: what is answered, borrowed, for clients
-                                           whose answers repeat it; NULL: not known */
-    bool gathers;           /* two dialects: keep the whole answer, for dialect_stream_answer() */
-    int64_t now_unix_s;     /* told where the provider does not say when it answered */
-    struct slice id, model; /* the same for the answer's name and its model's */
-    size_t event_max_bytes; /* one event may not be larger: E_LIMIT */
     stream_bytes_fn on_bytes;
     void *ctx;
+    size_t event_max_bytes; /* one event may not be larger: E_LIMIT */
+    const struct dialect *provider, *client;
+    enum chat_operation op;
+    bool hides_usage; /* body_parts.adds_usage */
+    bool is_array;    /* chat_ask.is_array: elements of one JSON array leave */
+    bool gathers;     /* two dialects: keep the whole answer, for dialect_stream_answer() */
+    const struct chat_request *request; /* two dialects: what is answered, borrowed, for clients
+                                           whose answers repeat it; NULL: not known */
+    int64_t now_unix_s;                 /* told where the provider does not say when it answered */
+    struct slice id, model;             /* the same for the answer's name and its model's */
     /* own dialect: the last event's JSON object, rendered when the terminal event is reached */
     void (*render_last)(void *ctx, struct text *out);
 };

@@ -43,11 +43,11 @@ static HOT enum content content_of(struct slice key)
     return CONTENT_OTHER;
 }
 
-/* Bytes of text in a delta or message: its content in whatever form, reasoning, refusal, and tool
+/* The text in a delta or message: its content in whatever form, reasoning, refusal, and tool
  * calls down to their arguments. */
-static HOT int64_t content_bytes(struct peek *k, int depth) /* NOLINT(misc-no-recursion) */
+static HOT void look_content(struct peek *k, int depth, /* NOLINT(misc-no-recursion) */
+                             struct event_look *out)
 {
-    int64_t bytes = 0;
     bool is_object = peek_byte(k) == '{';
     for (bool more = peek_enter(k); more; more = peek_more(k)) {
         enum content content = is_object ? content_of(peek_key(k)) : CONTENT_BOTH;
@@ -55,14 +55,13 @@ static HOT int64_t content_bytes(struct peek *k, int depth) /* NOLINT(misc-no-re
         bool is_nested = content == CONTENT_NESTED || content == CONTENT_BOTH;
         if (first == '"' && (content == CONTENT_TEXT || content == CONTENT_BOTH)) {
             bool is_plain;
-            bytes += (int64_t)peek_string(k, &is_plain).len;
+            look_add_text(out, peek_string(k, &is_plain));
         } else if ((first == '{' || first == '[') && is_nested && depth < CONTENT_DEPTH_MAX) {
-            bytes += content_bytes(k, depth + 1);
+            look_content(k, depth + 1, out);
         } else {
             (void)peek_pass(k);
         }
     }
-    return bytes;
 }
 
 struct choice {
@@ -76,9 +75,9 @@ static HOT void look_choice_member(struct peek *k, struct slice key, struct choi
     char first = peek_byte(k);
     bool is_plain;
     if (first == '{' && (slice_eq(key, SLICE("delta")) || slice_eq(key, SLICE("message")))) {
-        out->output_bytes += content_bytes(k, 1);
+        look_content(k, 1, out);
     } else if (first == '"' && slice_eq(key, SLICE("text"))) {
-        out->output_bytes += (int64_t)peek_string(k, &is_plain).len;
+        look_add_text(out, peek_string(k, &is_plain));
     } else if (first == '"' && slice_eq(key, SLICE("finish_reason"))) {
         choice->finish = openai_finish(peek_string(k, &is_plain));
     } else if (slice_eq(key, SLICE("index"))) {
@@ -178,6 +177,13 @@ static bool is_own_matter(struct slice key)
     return slice_eq(key, SLICE("moderation")) || slice_eq(key, SLICE("prompt_filter_results"));
 }
 
+/* Strings of a length at random, so that the size of an event does not tell its text (OpenAI,
+ * Mistral). */
+static bool is_padding(struct slice key)
+{
+    return slice_eq(key, SLICE("obfuscation")) || slice_eq(key, SLICE("p"));
+}
+
 /* Choices come before usage: those of a whole answer are passed, for usage may make them needless.
  */
 static HOT void look_list(struct top *top, struct event_look *out)
@@ -208,6 +214,8 @@ static HOT void look_member(struct top *top, const char *start, struct slice key
         top->has_error_flag = slice_eq(peek_string(k, &is_plain), SLICE("error")); /* old vLLM */
     } else if (slice_eq(key, SLICE("x_groq")) && first == '{') {
         top->groq = groq_usage(k);
+    } else if (first == '"' && is_padding(key)) {
+        look_add_gap(out, peek_string(k, &is_plain), LOOK_GAP_FILLER);
     } else {
         bool is_own = is_own_matter(key);
         struct slice value = peek_pass(k);

@@ -13,6 +13,8 @@ enum {
     L_OUTPUT,
     L_INCOMPLETE_DETAILS,
     L_INPUT_TOKENS,
+    L_SEQUENCE_NUMBER,
+    L_OBFUSCATION,
     L_COUNT,
     L_ID = L_COUNT, /* of a response alone */
     L_ALL
@@ -30,6 +32,8 @@ static const struct slice names[L_ALL] = {
     [L_OUTPUT] = SLICE_INIT("output"),
     [L_INCOMPLETE_DETAILS] = SLICE_INIT("incomplete_details"),
     [L_INPUT_TOKENS] = SLICE_INIT("input_tokens"),
+    [L_SEQUENCE_NUMBER] = SLICE_INIT("sequence_number"),
+    [L_OBFUSCATION] = SLICE_INIT("obfuscation"), /* so that its size does not tell the text */
     [L_ID] = SLICE_INIT("id"),
 };
 
@@ -137,6 +141,17 @@ static bool is_terminal(struct slice type)
            slice_eq(type, SLICE("response.incomplete"));
 }
 
+/* What is different in every event and tells nothing. */
+static void look_fillers(const struct span *at, struct event_look *out)
+{
+    if (at[L_SEQUENCE_NUMBER].kind == SPAN_NUMBER) {
+        look_add_gap(out, at[L_SEQUENCE_NUMBER].value, LOOK_GAP_NUMBER);
+    }
+    if (at[L_OBFUSCATION].kind == SPAN_STRING) {
+        look_add_gap(out, span_plain(&at[L_OBFUSCATION]), LOOK_GAP_FILLER);
+    }
+}
+
 HOT enum err responses_look(struct slice name, struct slice data, struct event_look *out)
 {
     struct span at[L_COUNT], inner[L_ALL];
@@ -155,8 +170,9 @@ HOT enum err responses_look(struct slice name, struct slice data, struct event_l
         out->error = read_is_given(&at[L_ERROR]) ? at[L_ERROR].value : data;
         return OK;
     }
+    look_fillers(at, out);
     if (at[L_DELTA].kind == SPAN_STRING) {
-        out->output_bytes = (int64_t)at[L_DELTA].value.len - 2;
+        look_add_text(out, span_plain(&at[L_DELTA]));
     } else if (at[L_ITEM].kind == SPAN_OBJECT &&
                slice_eq(type, SLICE("response.output_item.added"))) {
         out->output_bytes = said_bytes(at[L_ITEM].value, 0); /* the name of a call */

@@ -16,12 +16,17 @@
 #include "dialect/stream.h"
 
 #include "core/check.h"
+#include "dialect/event_template.h"
 #include "wire/eventstream.h"
 #include "wire/lines.h"
 
 #include <assert.h>
 
-enum { SCRATCH_PER_EVENT_BYTE = 16, SCRATCH_LEAST_BYTES = 65536 };
+enum {
+    SCRATCH_PER_EVENT_BYTE = 16,
+    SCRATCH_LEAST_BYTES = 65536,
+    TEMPLATE_MISSES_MAX = 16 /* so many events in a row that did not fit: this stream's never do */
+};
 
 /* What only two dialects need: most streams pass as they are, and thousands of them wait at once.
  */
@@ -32,28 +37,34 @@ struct translation {
     struct gather gather; /* the whole answer, where options.gathers */
 };
 
+/* First what every event needs: with thousands of streams each cache line is one more to wait for
+ * (attempt_warm() has them fetched). */
 struct dialect_stream {
-    struct stream_options o;
-    struct arena *arena;     /* the exchange's */
-    struct arena scratch;    /* holds nothing between calls */
+    struct slice in;         /* input of the feed at hand: raw bytes in it last till its end */
+    struct slice run;        /* events that pass, side by side in `in`, not yet sent */
     struct outcome *outcome; /* borrowed */
+    uint64_t seen, finished; /* choices, as in struct event_look */
+    unsigned run_flags;
+    unsigned template_misses;       /* events since one fitted */
+    bool is_between;                /* same dialect: the next byte begins an event */
+    bool is_over;                   /* the terminal event went out */
+    bool is_ending;                 /* dialect_stream_end(): the event at hand may lack its blank
+                                       line */
+    bool is_begun, is_closed;       /* options.is_array: its brackets went out */
+    struct stream_options o;        /* first what every event needs of it */
+    struct event_template template; /* same dialect: of the event before */
     union {
         struct sse sse;
         struct eventstream frames;
         struct lines lines;
-    } cutter;         /* of the provider's framing */
-    struct slice in;  /* input of the feed at hand: raw bytes in it last till its end */
-    struct slice run; /* events that pass, side by side in `in`, not yet sent */
-    unsigned run_flags;
-    uint64_t seen, finished;         /* choices, as in struct event_look */
+    } cutter;                        /* of the provider's framing */
+    struct arena *arena;             /* the exchange's */
+    struct arena scratch;            /* holds nothing between calls */
     struct translation *translation; /* NULL: the same dialect */
     struct text held; /* same dialect, without a terminal event: what stands for one */
     unsigned held_flags;
     stream_bytes_fn on_bytes; /* options.is_array: the gateway's, behind send_element() */
     void *ctx;
-    bool is_begun, is_closed; /* options.is_array: its brackets went out */
-    bool is_ending;           /* dialect_stream_end(): the event at hand may lack its blank line */
-    bool is_over;             /* the terminal event went out */
 };
 
 /* --- one JSON array ----------------------------------------------------------------------------
@@ -144,19 +155,25 @@ static enum err pass_alone(struct dialect_stream *s, struct slice bytes, unsigne
     return e ? e : s->o.on_bytes(s->o.ctx, bytes, flags);
 }
 
+static HOT void note_output(struct dialect_stream *s, uint64_t choices, int64_t bytes)
+{
+    struct outcome *out = s->outcome;
+    s->seen |= choices;
+    if (bytes) {
+        out->output_bytes = i64_add_sat(out->output_bytes, bytes);
+        out->output_events++;
+        out->has_content = true;
+    }
+}
+
 /* What the event says goes into the outcome; the last usage counts (some report on every event). */
 static HOT enum err note(struct dialect_stream *s, const struct event_look *look)
 {
     struct outcome *out = s->outcome;
-    s->seen |= look->seen;
+    note_output(s, look->seen, look->output_bytes);
     s->finished |= look->finished;
     if (look->finish != CHAT_FINISH_NONE) {
         out->finish = look->finish;
-    }
-    if (look->output_bytes) {
-        out->output_bytes = i64_add_sat(out->output_bytes, look->output_bytes);
-        out->output_events++;
-        out->has_content = true;
     }
     if (look->usage.len) {
         struct usage usage = out->usage;
@@ -186,16 +203,21 @@ static HOT enum err note(struct dialect_stream *s, const struct event_look *look
     return OK;
 }
 
+static HOT enum err pass_without(struct dialect_stream *s, struct slice raw, struct slice hide,
+                                 unsigned flags)
+{
+    const char *rest = hide.ptr + hide.len;
+    enum err err = pass(s, slice_of(raw.ptr, (size_t)(hide.ptr - raw.ptr)), flags);
+    return err ? err : pass(s, slice_of(rest, (size_t)(raw.ptr + raw.len - rest)), flags);
+}
+
 /* Without the hideable bytes. Data of one line lies in raw and is cut there; data of several lines
  * is written anew on one. */
 static enum err pass_hidden(struct dialect_stream *s, const struct sse_event *e, struct slice data,
                             struct slice hide, unsigned flags)
 {
     if (e->data_lines == 1) {
-        struct slice before = slice_of(e->raw.ptr, (size_t)(hide.ptr - e->raw.ptr));
-        const char *rest = hide.ptr + hide.len;
-        enum err err = pass(s, before, flags);
-        return err ? err : pass(s, slice_of(rest, (size_t)(e->raw.ptr + e->raw.len - rest)), flags);
+        return pass_without(s, e->raw, hide, flags);
     }
     struct text t = text_growing(&s->scratch);
     size_t before = (size_t)(hide.ptr - data.ptr);
@@ -315,6 +337,36 @@ static HOT enum err relay_unended(struct dialect_stream *s, const struct sse_eve
     return err ? err : pass(s, e->raw, flags);
 }
 
+/* Events that differ from the one before in their text alone; those that *in begins with. */
+static HOT enum err relay_known(struct dialect_stream *s, struct slice *in)
+{
+    enum err e = OK;
+    while (!e && in->len && !s->is_over) {
+        struct event_fit fit = event_template_fit(&s->template, *in);
+        if (fit.len == 0 || fit.len > s->o.event_max_bytes) {
+            break;
+        }
+        struct slice raw = slice_head(*in, fit.len);
+        unsigned flags = fit.output_bytes ? STREAM_CONTENT : 0;
+        s->template_misses = 0;
+        note_output(s, s->template.choices, fit.output_bytes);
+        e = s->o.hides_usage && fit.hideable.len ? pass_without(s, raw, fit.hideable, flags)
+                                                 : pass(s, raw, flags);
+        *in = slice_from(*in, fit.len);
+    }
+    return e;
+}
+
+static void learn(struct dialect_stream *s, const struct sse_event *e,
+                  const struct event_look *look)
+{
+    if (look->output_bytes && s->template_misses < TEMPLATE_MISSES_MAX && e->data_lines == 1 &&
+        !e->odd.len) {
+        s->template_misses++;
+        event_template_learn(&s->template, s->arena, e->raw, look);
+    }
+}
+
 static HOT enum err relay_event(void *ctx, const struct sse_event *e)
 {
     struct dialect_stream *s = ctx;
@@ -347,6 +399,7 @@ static HOT enum err relay_event(void *ctx, const struct sse_event *e)
     if (s->o.provider->events->lacks_terminal) {
         return relay_unended(s, e, data, flags);
     }
+    learn(s, e, &look);
     if (s->o.hides_usage && look.is_usage_only) {
         return OK;
     }
@@ -486,6 +539,12 @@ static HOT enum err cut(struct dialect_stream *s, struct slice in)
     return E_UNSUPPORTED;
 }
 
+/* The next byte begins an event, and events may be passed without being read. */
+static bool is_between_events(const struct dialect_stream *s)
+{
+    return !s->translation && !s->o.is_array && sse_held(&s->cutter.sse) == 0;
+}
+
 static enum err end_cutting(struct dialect_stream *s)
 {
     switch (s->o.provider->events->framing) {
@@ -575,7 +634,11 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
 HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
 {
     s->in = in;
-    enum err e = cut(s, in);
+    enum err e = s->is_between ? relay_known(s, &in) : OK;
+    if (!e && in.len) {
+        e = cut(s, in);
+        s->is_between = !e && is_between_events(s);
+    }
     enum err sent = flush(s); /* what is whole goes out, whatever follows it */
     s->in = SLICE_NONE;
     return e ? e : sent;

@@ -5,6 +5,20 @@
 #include "dialect/dialect.h"
 #include "wire/sse.h"
 
+/* What differs between events that tell the same otherwise. */
+enum look_gap_kind {
+    LOOK_GAP_TEXT,   /* the inside of a string that output_bytes counts */
+    LOOK_GAP_FILLER, /* the inside of a string that nothing looks at */
+    LOOK_GAP_NUMBER  /* a whole number that nothing looks at */
+};
+
+enum { LOOK_GAPS_MAX = 4 };
+
+struct look_gap {
+    struct slice bytes;
+    enum look_gap_kind kind;
+};
+
 /* What one event of a provider says, found without building a tree. Slices are borrowed from its
  * data. */
 struct event_look {
@@ -21,8 +35,31 @@ struct event_look {
     uint64_t finished;     /* bit i: choice i ends here */
     enum chat_finish finish;
     size_t choice_count;
-    int64_t output_bytes; /* of content, escapes counted as spelled */
+    int64_t output_bytes;                /* of content, escapes counted as spelled */
+    struct look_gap gaps[LOOK_GAPS_MAX]; /* in their order in data */
+    size_t gap_count;                    /* more than the maximum: the rest is not listed */
 };
+
+/* bytes differ from event to event, and what else the event tells does not depend on them. */
+static inline void look_add_gap(struct event_look *look, struct slice bytes,
+                                enum look_gap_kind kind)
+{
+    size_t i = look->gap_count++;
+    if (i >= LOOK_GAPS_MAX) {
+        return;
+    }
+    for (; i && look->gaps[i - 1].bytes.ptr > bytes.ptr; i--) {
+        look->gaps[i] = look->gaps[i - 1];
+    }
+    look->gaps[i] = (struct look_gap){bytes, kind};
+}
+
+/* A string that the model said. */
+static inline void look_add_text(struct event_look *look, struct slice inside)
+{
+    look->output_bytes += (int64_t)inside.len;
+    look_add_gap(look, inside, LOOK_GAP_TEXT);
+}
 
 struct stream_encoder {
     const struct stream_options *options;
