@@ -17,7 +17,7 @@
 
 enum {
     ARENA_BLOCK_BYTES = 2048,
-    ARENA_REQUEST_BYTES = 6656, /* what a usual request needs from head to answer, in one block */
+    ARENA_REQUEST_BYTES = 7040, /* what a usual request needs from head to answer, in one block */
     ARENA_CLASSES = 6, /* up to 32 KiB; what is larger comes from the heap and goes back to it */
     ARENA_POOL_KEEP_BYTES = 16 << 20
 };

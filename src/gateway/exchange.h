@@ -4,15 +4,15 @@
  * stage writes its own group and reads only groups above it. The worker lists every exchange;
  * nothing else points to one but its connection, its attempt and its flight (coalescing).
  *
- *   state    event                         -> state    effect
- *   STAGES   a stage waits                 -> STAGES   body, upstream answer, flight, back-off
- *   STAGES   refused or failed             -> REPLYING exchange_fail(): account, error in the
- * client's dialect STAGES   whole answer                  -> REPLYING account, then the reply in
- * one write STAGES   first stream event            -> STREAMING reply head with it STREAMING
- * terminal event               -> REPLYING account before the event's bytes are sent STREAMING
- * upstream cut                 -> REPLYING account, error event (any)    client gone -> ENDED
- * attempt cancelled, account (unless followers still read) REPLYING last byte with the kernel ->
- * ENDED    memory released by listen
+ *   state      event                      -> state      effect
+ *   STAGES     a stage waits              -> STAGES     body, upstream answer, flight, back-off
+ *   STAGES     refused or failed          -> REPLYING   account, error in the client's dialect
+ *   STAGES     whole answer               -> REPLYING   account, then the reply in one write
+ *   STAGES     first stream event         -> STREAMING  reply head with it
+ *   STREAMING  terminal event             -> REPLYING   account before the event's bytes are sent
+ *   STREAMING  upstream cut               -> REPLYING   account, error event
+ *   (any)      client gone                -> ENDED      call cancelled if none follows, account
+ *   REPLYING   last byte with the kernel  -> ENDED      memory released by listen
  *
  * Requests whose bodies nobody looks into (files, audio, images, /passthrough/) are exchanges like
  * others: ROUTE_RAW is the route's kind, and x->raw what the stages ask of gateway/raw.h where a
@@ -64,10 +64,25 @@ struct failure {
 struct exchange {
     enum handler_kind handler; /* first: read before the type is known */
     enum exchange_state state;
-    struct list link; /* worker.live */
-    struct worker *worker;
+    struct worker *worker;   /* from here to outcome: what each event of a stream needs */
+    struct http_conn *conn;  /* NULL once the client is gone */
+    struct raw *raw;         /* bodies nobody looks into (gateway/raw.h); arena, NULL for others */
+    struct attempt *attempt; /* NULL between attempts */
+    struct dialect_stream *stream;
+    struct flight *flight; /* led or followed */
+    int64_t last_event_ns;
+    int64_t first_byte_ns;     /* monotonic; 0: none yet */
     struct gateway_conf *conf; /* the version it began with */
-    struct http_conn *conn;    /* NULL once the client is gone */
+    size_t held_len, held_cap; /* of held */
+    int answer_status;
+    bool is_answer_stream;
+    bool is_terminal_seen;
+    bool is_error_sent; /* the client had the provider's own error event: ours would be a second */
+    bool is_storing;    /* the answer goes into the cache under cache_key */
+    bool is_paused;
+    struct outcome outcome;
+
+    struct list link; /* worker.live */
     struct http_request *rq;
     struct arena *arena; /* rq->arena */
     const struct api_route *route;
@@ -86,8 +101,6 @@ struct exchange {
     /* parse */
     struct chat_ask ask;
 
-    struct raw *raw; /* bodies that nobody looks into (gateway/raw.h); arena, NULL for others */
-
     /* resolve */
     struct route_plan plan;
     struct route_bound bound;
@@ -101,10 +114,8 @@ struct exchange {
 
     /* cache */
     enum cache_use cache_use;
-    bool is_storing; /* the answer goes into the cache under cache_key */
     struct sha256 cache_key;
     struct cache_entry *hit; /* a reference, released at the end */
-    struct flight *flight;   /* led or followed */
     struct list follow;      /* on flight.followers */
     size_t follow_at;        /* bytes of the flight already sent to this follower */
     bool is_follower;
@@ -122,7 +133,6 @@ struct exchange {
     struct route_choice choice;
     const struct route_target *target;
     const struct dialect *speaks; /* to the target, in this attempt; NULL before the first */
-    struct attempt *attempt;      /* NULL between attempts */
     struct health_node *key_health;
     struct credential *bearer;  /* a reference: the access token of the last attempt; NULL: a key */
     int64_t bearer_until_ns;    /* waits for one till then; 0: not waiting */
@@ -139,8 +149,6 @@ struct exchange {
     struct slice dropped; /* the same */
 
     /* answer */
-    int answer_status;
-    bool is_answer_stream;
     struct slice answer_type; /* its Content-Type, arena */
     struct slice upstream_request_id;
     struct slice answer_detail; /* why the attempt failed, beyond the error; arena */
@@ -150,18 +158,10 @@ struct exchange {
     size_t answer_promised;         /* its Content-Length; 0: unknown */
     struct chat_response *decoded;  /* of a whole answer, for a client of another dialect; arena */
     struct embed_response *vectors; /* the same of texts that were embedded */
-    struct outcome outcome;
-    struct dialect_stream *stream;
-    char *held; /* a guarded stream's bytes before its first content; */
-    size_t held_len, held_cap;
-    struct loop_timer token_timer; /* first content is due */
-    int64_t first_byte_ns;         /* monotonic; 0: none yet */
-    int64_t last_event_ns;
-    bool is_paused;
-    bool was_sent; /* the last attempt's request went out whole */
-    bool is_terminal_seen;
-    bool is_error_sent; /* the client had the provider's own error event: ours would be a second */
-    char *tail;         /* the terminal event, held until the attempt ends in the same turn */
+    char *held;                     /* a guarded stream's bytes before its first content */
+    struct loop_timer token_timer;  /* first content is due */
+    bool was_sent;                  /* the last attempt's request went out whole */
+    char *tail; /* the terminal event, held until the attempt ends in the same turn */
     size_t tail_len;
 
     /* account */

@@ -14,6 +14,7 @@ enum {
     ANSWER_TRUSTED_BYTES = 64 * 1024,
     PROVIDER_ERROR_MAX_BYTES = 64 * 1024,
     HELD_MAX_BYTES = 16 * 1024, /* events before the first content are few and small */
+    WARM_BYTES = 192,           /* what an event needs of its client's connection */
 };
 
 /* --- answer bytes ------------------------------------------------------------------------------
@@ -391,7 +392,9 @@ static enum err open_stream(struct exchange *x)
     if (x->client != x->speaks || x->ask.is_array) {
         x->answer_type = relay_stream_type(x);
     }
-    return dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
+    enum err e = dialect_stream_new(x->arena, &o, &x->outcome, &x->stream);
+    attempt_warm(x->attempt, x->stream);
+    return e;
 }
 
 /* --- the attempt's callbacks -------------------------------------------------------------------
@@ -473,6 +476,7 @@ static void on_head(void *ctx, const struct http_head *head)
 static HOT void on_stream_data(struct exchange *x, struct slice data)
 {
     struct worker *w = x->worker;
+    prefetch(x->conn, WARM_BYTES);
     x->last_event_ns = loop_now_ns(w->loop);
     w->feeding = data;
     enum err e = dialect_stream_feed(x->stream, data);

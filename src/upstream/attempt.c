@@ -11,6 +11,8 @@ enum {
     READS_PER_TURN = 8,        /* so that one fast answer does not starve the others */
     STREAM_READ_BYTES = 16384, /* of an unbounded answer: what a paused one may still be handed */
     DETAIL_MAX_BYTES = 200,
+    WARM_PARSER_BYTES = 64, /* what a piece of a body needs of it */
+    WARM_CALLER_BYTES = 192 /* of ctx: what its callbacks want first */
 };
 
 /* What was being done, for logs and for "Last error". */
@@ -329,6 +331,16 @@ static void on_eof(struct attempt *a)
     }
 }
 
+/* What will be wanted when the kernel has copied. */
+static inline void fetch_ahead(const struct attempt *a)
+{
+    prefetch(&a->parser, WARM_PARSER_BYTES);
+    prefetch(a->ctx, WARM_CALLER_BYTES);
+    if (a->warm) {
+        prefetch(a->warm, ATTEMPT_WARM_BYTES);
+    }
+}
+
 static HOT void read_answer(struct attempt *a, struct conn *conn)
 {
     struct stream *s = &conn->stream;
@@ -340,6 +352,7 @@ static HOT void read_answer(struct attempt *a, struct conn *conn)
             stream_again(s);
             return;
         }
+        fetch_ahead(a);
         switch (stream_read(s, room, &len)) {
         case IO_DONE:
             a->has_answer = true;
@@ -430,6 +443,11 @@ HOT enum err attempt_start(struct upstream *u, const struct attempt_request *req
     a->is_starting = false;
     *out = a;
     return OK;
+}
+
+void attempt_warm(struct attempt *a, const void *area)
+{
+    a->warm = area;
 }
 
 void attempt_pause(struct attempt *a)

@@ -23,7 +23,7 @@
 #include "io/tls.h"
 #include "wire/http1.h"
 
-enum { ATTEMPT_PARTS_MAX = 16 };
+enum { ATTEMPT_PARTS_MAX = 16, ATTEMPT_WARM_BYTES = 512 };
 
 /* Where a provider lives. Immutable; belongs to a configuration version, which attempts keep alive.
  */
@@ -90,6 +90,9 @@ size_t upstream_idle_count(const struct upstream *u);
 MUST_USE enum err attempt_start(struct upstream *u, const struct attempt_request *request,
                                 const struct attempt_handler *handler, void *ctx,
                                 struct attempt **out);
+/* What on_body wants first besides the start of ctx: so many bytes from there are fetched into the
+ * CPU's caches before each read. */
+void attempt_warm(struct attempt *a, const void *area);
 /* Stops reading / goes on; the between-chunks timer rests meanwhile. What was read before the pause
  * is still handed on: up to 16 KiB of an unbounded answer, 64 KiB of a bounded one, perhaps on_end.
  */

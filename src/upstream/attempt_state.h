@@ -36,27 +36,15 @@ struct dial {
     struct http1_parser parser; /* of the proxy's answer */
 };
 
+/* First what every read of an answer needs. */
 struct attempt {
-    struct list link; /* u->attempts */
     struct upstream *u;
-    const struct upstream_dest *dest;
-    struct attempt_timeouts timeouts;
-    struct arena *arena; /* the caller's */
-    bool is_head_method;
     const struct attempt_handler *handler;
     void *ctx;
-    enum attempt_state state;
-    struct pool *pool;
-    struct conn *conn; /* leased; NULL before CONNECT is over */
-    struct dial *dial; /* NULL on a kept connection */
-
-    size_t part_at; /* parts before it are written, and part_offset bytes of it */
-    size_t part_offset;
-    struct loop_timer phase_timer;
-    struct loop_timer total_timer;
+    const void *warm;       /* of attempt_warm() */
+    struct conn *conn;      /* leased; NULL before CONNECT is over */
     int64_t phase_since_ns; /* start of the phase, or its last progress */
-    int64_t phase_timeout_ns;
-
+    enum attempt_state state;
     bool is_starting; /* inside attempt_start(): no callback may be made */
     bool is_paused;
     bool is_reused;
@@ -64,11 +52,24 @@ struct attempt {
     bool is_sent;
     bool is_send_broken; /* the write failed; an answer may have come before */
     bool has_answer;     /* a byte of it came */
+    bool is_head_method;
+    struct http1_parser parser;
+
+    struct list link; /* u->attempts */
+    const struct upstream_dest *dest;
+    struct attempt_timeouts timeouts;
+    struct arena *arena; /* the caller's */
+    struct pool *pool;
+    struct dial *dial; /* NULL on a kept connection */
+    size_t part_at;    /* parts before it are written, and part_offset bytes of it */
+    size_t part_offset;
+    struct loop_timer phase_timer;
+    struct loop_timer total_timer;
+    int64_t phase_timeout_ns;
     int interim_count;
     enum err failure; /* to be told when attempt_start() is over */
     const char *failure_action;
     struct slice detail;
-    struct http1_parser parser;
     size_t part_count;
     struct slice parts[]; /* of attempt_request: borrowed bytes */
 };

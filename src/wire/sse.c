@@ -175,9 +175,9 @@ static enum err feed_tail(struct sse *s, struct slice *in)
     return OK;
 }
 
-static enum err feed(struct sse *s, struct slice in)
+static HOT enum err feed(struct sse *s, struct slice in)
 {
-    enum err e = feed_tail(s, &in);
+    enum err e = s->tail.len ? feed_tail(s, &in) : OK;
     while (!e && in.len) {
         size_t len = scan_event(s, in, false);
         if (len == 0) {
