@@ -442,7 +442,7 @@ class Bench:
             for what, unit, same, other, options in (
                     ("CPU a 1 KB request", "answers", "plain", "messages", {"connections": 64, "seconds": 0.5}),
                     ("CPU an SSE event, 200 streams", "events", "sse", "messages-sse",
-                     {"connections": 200, "seconds": 2.2, "stagger": 1000})):
+                     {"connections": 200, "requests": 400, "stagger": 1000})):
                 cpu = collections.defaultdict(list)
                 for kind in (same, other):
                     self.load(s, kind, connections=16, seconds=0.3)

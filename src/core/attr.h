@@ -2,6 +2,8 @@
 #ifndef CORE_ATTR_H
 #define CORE_ATTR_H
 
+#include <stdint.h>
+
 #define MUST_USE     __attribute__((warn_unused_result))
 #define NONNULL      __attribute__((nonnull))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
@@ -36,7 +38,9 @@
 static inline __attribute__((always_inline)) void prefetch(const void *ptr, unsigned long bytes)
 {
     for (unsigned long at = 0; at < bytes; at += 64) {
-        __builtin_prefetch((const char *)ptr + at);
+        /* No pointer arithmetic: perhaps nothing is there.
+         * NOLINTNEXTLINE(performance-no-int-to-ptr) */
+        __builtin_prefetch((const void *)((uintptr_t)ptr + at));
     }
 }
 

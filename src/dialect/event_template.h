@@ -40,8 +40,9 @@ struct event_fit {
 
 /* Whether an event that fits begins the input, all of it there. */
 struct event_fit event_template_fit(const struct event_template *t, struct slice in) NONNULL;
-/* Remembers an event that was read, if the next one may be of its kind; else t stays. raw holds
- * look's slices. The arena is used for large events alone, at most four times the maximum in all.
+/* Remembers an event that was read, if the next one may be of its kind; else t stays (or fits
+ * nothing). raw holds look's slices. The arena is used for large events alone, at most four times
+ * the maximum in all.
  */
 void event_template_learn(struct event_template *t, struct arena *a, struct slice raw,
                           const struct event_look *look) NONNULL;

@@ -25,7 +25,7 @@
 enum {
     SCRATCH_PER_EVENT_BYTE = 16,
     SCRATCH_LEAST_BYTES = 65536,
-    TEMPLATE_MISSES_MAX = 16 /* so many events in a row that did not fit: this stream's never do */
+    TEMPLATE_MISSES_MAX = 16 /* tries in a row that failed: nothing is learnt any more */
 };
 
 /* What only two dialects need: most streams pass as they are, and thousands of them wait at once.
@@ -45,7 +45,7 @@ struct dialect_stream {
     struct outcome *outcome; /* borrowed */
     uint64_t seen, finished; /* choices, as in struct event_look */
     unsigned run_flags;
-    unsigned template_misses;       /* events since one fitted */
+    unsigned template_misses;       /* tries since an event fitted */
     bool is_between;                /* same dialect: the next byte begins an event */
     bool is_over;                   /* the terminal event went out */
     bool is_ending;                 /* dialect_stream_end(): the event at hand may lack its blank
@@ -344,6 +344,7 @@ static HOT enum err relay_known(struct dialect_stream *s, struct slice *in)
     while (!e && in->len && !s->is_over) {
         struct event_fit fit = event_template_fit(&s->template, *in);
         if (fit.len == 0 || fit.len > s->o.event_max_bytes) {
+            s->template_misses += s->template_misses < TEMPLATE_MISSES_MAX;
             break;
         }
         struct slice raw = slice_head(*in, fit.len);
@@ -362,7 +363,6 @@ static void learn(struct dialect_stream *s, const struct sse_event *e,
 {
     if (look->output_bytes && s->template_misses < TEMPLATE_MISSES_MAX && e->data_lines == 1 &&
         !e->odd.len) {
-        s->template_misses++;
         event_template_learn(&s->template, s->arena, e->raw, look);
     }
 }
@@ -529,14 +529,17 @@ static void begin_cutting(struct dialect_stream *s, bool is_same)
     }
 }
 
-static HOT enum err cut(struct dialect_stream *s, struct slice in)
+/* Reads *in, of SSE up to the end of an event. */
+static HOT enum err cut(struct dialect_stream *s, struct slice *in)
 {
-    switch (s->o.provider->events->framing) {
-    case STREAM_FRAMING_SSE: return sse_feed(&s->cutter.sse, in);
-    case STREAM_FRAMING_EVENTSTREAM: return eventstream_feed(&s->cutter.frames, in);
-    case STREAM_FRAMING_LINES: return lines_feed(&s->cutter.lines, in);
+    struct slice all = *in;
+    if (s->o.provider->events->framing == STREAM_FRAMING_SSE) {
+        return sse_feed_event(&s->cutter.sse, in);
     }
-    return E_UNSUPPORTED;
+    *in = SLICE_NONE;
+    return s->o.provider->events->framing == STREAM_FRAMING_LINES
+               ? lines_feed(&s->cutter.lines, all)
+               : eventstream_feed(&s->cutter.frames, all);
 }
 
 /* The next byte begins an event, and events may be passed without being read. */
@@ -633,11 +636,14 @@ enum err dialect_stream_new(struct arena *a, const struct stream_options *o,
 
 HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
 {
+    enum err e = OK;
     s->in = in;
-    enum err e = s->is_between ? relay_known(s, &in) : OK;
-    if (!e && in.len) {
-        e = cut(s, in);
-        s->is_between = !e && is_between_events(s);
+    while (!e && in.len) {
+        e = s->is_between ? relay_known(s, &in) : OK;
+        if (!e && in.len) {
+            e = cut(s, &in);
+            s->is_between = !e && is_between_events(s);
+        }
     }
     enum err sent = flush(s); /* what is whole goes out, whatever follows it */
     s->in = SLICE_NONE;

@@ -12,7 +12,8 @@
 /* The head is first collected, one contiguous copy in the arena, while its lines are checked for
  * their ends; complete, it is read line by line. So no slice ever moves, and the result cannot
  * depend on how the bytes were cut. A head that is out of the ordinary goes through llhttp as well,
- * and so do chunked bodies (docs/decisions/010); sized bodies are counted here. */
+ * and so do chunked bodies but for ordinary chunks (docs/decisions/010); sized bodies are counted
+ * here. */
 enum phase {
     PHASE_HEAD = 0,
     PHASE_SIZED,

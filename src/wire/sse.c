@@ -175,24 +175,28 @@ static enum err feed_tail(struct sse *s, struct slice *in)
     return OK;
 }
 
-static HOT enum err feed(struct sse *s, struct slice in)
+static HOT enum err feed_event(struct sse *s, struct slice *in)
 {
-    enum err e = s->tail.len ? feed_tail(s, &in) : OK;
-    while (!e && in.len) {
-        size_t len = scan_event(s, in, false);
-        if (len == 0) {
-            return add_tail(s, in);
-        }
-        e = emit(s, in.ptr, len);
-        in = slice_from(in, len);
+    if (s->tail.len) {
+        return feed_tail(s, in);
     }
-    return e;
+    size_t len = scan_event(s, *in, false);
+    struct slice event = slice_head(*in, len ? len : in->len);
+    *in = slice_from(*in, event.len);
+    return len ? emit(s, event.ptr, len) : add_tail(s, event);
+}
+
+HOT enum err sse_feed_event(struct sse *s, struct slice *inout_in)
+{
+    if (!s->failure && inout_in->len) {
+        s->failure = feed_event(s, inout_in);
+    }
+    return s->failure;
 }
 
 enum err sse_feed(struct sse *s, struct slice in)
 {
-    if (!s->failure) {
-        s->failure = feed(s, in);
+    while (in.len && sse_feed_event(s, &in) == OK) {
     }
     return s->failure;
 }

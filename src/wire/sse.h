@@ -56,7 +56,10 @@ struct sse {
  * the arena, old copies counted). */
 void sse_init(struct sse *s, struct arena *a, size_t event_max_bytes, sse_event_fn on_event,
               void *ctx) NONNULL;
-/* Consumes all of in. E_LIMIT, E_NOMEM, or what on_event returned; for good. */
+/* Consumes *inout_in from its front up to the end of an event, or all of it. E_LIMIT, E_NOMEM, or
+ * what on_event returned; for good. */
+MUST_USE enum err sse_feed_event(struct sse *s, struct slice *inout_in) NONNULL;
+/* The same till all of in is consumed. */
 MUST_USE enum err sse_feed(struct sse *s, struct slice in) NONNULL;
 /* The input ends: an unfinished event is handed out as it is (its raw has no blank line). */
 MUST_USE enum err sse_end(struct sse *s) NONNULL;

@@ -37,6 +37,17 @@ static inline void stream_render_last(void *ctx, struct text *out)
     text_add_json_string(out, dialect_stream_text(seen->stream));
 }
 
+/* A piece that ends with the next blank line. */
+enum { STREAM_EVENTWISE = 0 };
+
+static inline struct slice stream_piece(struct slice in, size_t step)
+{
+    size_t lf = slice_search(in, SLICE("\n\n")) + 2;
+    size_t crlf = slice_search(in, SLICE("\n\r\n")) + 3;
+    return slice_head(in, step != STREAM_EVENTWISE ? step : lf < crlf ? lf : crlf);
+}
+
+/* step: bytes of a piece, or STREAM_EVENTWISE. */
 static inline void stream_run(struct arena *a, const struct stream_way *way, struct slice in,
                               size_t step, struct stream_seen *seen)
 {
@@ -52,8 +63,10 @@ static inline void stream_run(struct arena *a, const struct stream_way *way, str
                                      .render_last = stream_render_last};
     enum err e = dialect_stream_new(a, &o, &seen->outcome, &seen->stream);
     assert(e == OK);
-    for (size_t i = 0; i < in.len && !e; i += step) {
-        e = dialect_stream_feed(seen->stream, slice_head(slice_from(in, i), step));
+    for (size_t at = 0; at < in.len && !e;) {
+        struct slice piece = stream_piece(slice_from(in, at), step);
+        e = dialect_stream_feed(seen->stream, piece);
+        at += piece.len;
     }
     seen->end = e ? e : dialect_stream_end(seen->stream);
     assert((seen->end == OK) <= (seen->terminals == 1));
@@ -68,11 +81,12 @@ static inline bool stream_same_usage(const struct usage *x, const struct usage *
     return memcmp(x, y, offsetof(struct usage, is_known)) == 0 && x->is_known == y->is_known;
 }
 
-/* Fed whole, in pieces of `small` bytes and of `step`. *whole: what came of the first, in a. */
+/* Fed whole, event by event, in pieces of `small` bytes and of `step`. *whole: what came of the
+ * first, in a. */
 static inline void stream_check_cuts(struct arena *a, const struct stream_way *way, struct slice in,
                                      size_t small, size_t step, struct stream_seen *whole)
 {
-    const size_t steps[] = {small, step};
+    const size_t steps[] = {STREAM_EVENTWISE, small, step};
     stream_run(a, way, in, in.len, whole);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         struct stream_seen cut;

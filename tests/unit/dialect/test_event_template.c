@@ -12,6 +12,9 @@
 #define PADDED(text, padding)                                                      \
     CHAT_HEAD "\"content\":\"" text "\"},\"finish_reason\":null}],\"usage\":null," \
               "\"obfuscation\":\"" padding "\"}\n\n"
+#define COMPLETION(text)                                                     \
+    "data: {\"usage\":null,\"id\":\"cmpl-1\",\"choices\":[{\"text\":\"" text \
+    "\",\"index\":0,\"finish_reason\":null}]}\n\n"
 #define TWO(first, second)                                                   \
     CHAT_HEAD "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"" first \
               "\",\"arguments\":\"" second "\"}}]},\"finish_reason\":null}]}\n\n"
@@ -180,6 +183,7 @@ static void every_byte_in_every_place_is_told_as_it_is_read(void **state)
         {openai_look, SLICE_INIT(CHAT("a\\\\b")), 4},
         {openai_look, SLICE_INIT(PADDED("Hello", "abc")), 8},
         {openai_look, SLICE_INIT(TWO("find", "{}")), 6},
+        {openai_look, SLICE_INIT(COMPLETION("Hello")), 5},
         {anthropic_look, SLICE_INIT(CLAUDE("Hello")), 5},
         {responses_look, SLICE_INIT(RESPONSES("Hello", "12", "abc")), 10},
     };
