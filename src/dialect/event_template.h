@@ -38,6 +38,11 @@ struct event_fit {
     struct slice hideable; /* as in event_look, in the input */
 };
 
+static inline bool event_template_is_learnt(const struct event_template *t)
+{
+    return t->lengths[0] != 0;
+}
+
 /* Whether an event that fits begins the input, all of it there. */
 struct event_fit event_template_fit(const struct event_template *t, struct slice in) NONNULL;
 /* Remembers an event that was read, if the next one may be of its kind; else t stays (or fits

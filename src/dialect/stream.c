@@ -25,7 +25,7 @@
 enum {
     SCRATCH_PER_EVENT_BYTE = 16,
     SCRATCH_LEAST_BYTES = 65536,
-    TEMPLATE_MISSES_MAX = 16 /* tries in a row that failed: nothing is learnt any more */
+    TEMPLATE_MISSES_MAX = 16 /* so many texts in a row that did not fit: nothing is learnt then */
 };
 
 /* What only two dialects need: most streams pass as they are, and thousands of them wait at once.
@@ -45,8 +45,9 @@ struct dialect_stream {
     struct outcome *outcome; /* borrowed */
     uint64_t seen, finished; /* choices, as in struct event_look */
     unsigned run_flags;
-    unsigned template_misses;       /* tries since an event fitted */
+    unsigned template_misses;       /* events with text since one fitted */
     bool is_between;                /* same dialect: the next byte begins an event */
+    bool is_missed;                 /* the template does not fit the event at hand */
     bool is_over;                   /* the terminal event went out */
     bool is_ending;                 /* dialect_stream_end(): the event at hand may lack its blank
                                        line */
@@ -344,7 +345,7 @@ static HOT enum err relay_known(struct dialect_stream *s, struct slice *in)
     while (!e && in->len && !s->is_over) {
         struct event_fit fit = event_template_fit(&s->template, *in);
         if (fit.len == 0 || fit.len > s->o.event_max_bytes) {
-            s->template_misses += s->template_misses < TEMPLATE_MISSES_MAX;
+            s->is_missed = event_template_is_learnt(&s->template);
             break;
         }
         struct slice raw = slice_head(*in, fit.len);
@@ -363,6 +364,7 @@ static void learn(struct dialect_stream *s, const struct sse_event *e,
 {
     if (look->output_bytes && s->template_misses < TEMPLATE_MISSES_MAX && e->data_lines == 1 &&
         !e->odd.len) {
+        s->template_misses += s->is_missed;
         event_template_learn(&s->template, s->arena, e->raw, look);
     }
 }
@@ -643,6 +645,7 @@ HOT enum err dialect_stream_feed(struct dialect_stream *s, struct slice in)
         if (!e && in.len) {
             e = cut(s, &in);
             s->is_between = !e && is_between_events(s);
+            s->is_missed = false;
         }
     }
     enum err sent = flush(s); /* what is whole goes out, whatever follows it */
