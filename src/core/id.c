@@ -82,17 +82,6 @@ void id_format(struct id id, char *out)
     (void)put_hex(out, id.bytes + 10, 6);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool id_parse(struct slice text, struct id *out_id)
 {
     struct id id;

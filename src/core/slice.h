@@ -143,6 +143,15 @@ static inline struct slice slice_shortened(struct slice s, size_t max)
     return s;
 }
 
+/* Of a hexadecimal digit in either case; -1: it is none. */
+static inline int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 /* Whole slice as a decimal int64: optional '-', digits only; false when it is not or does not fit.
  */
 static inline MUST_USE bool slice_to_i64(struct slice s, int64_t *out_value)

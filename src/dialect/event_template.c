@@ -2,31 +2,17 @@
 
 #include "core/check.h"
 #include "wire/peek.h"
+#include "wire/spans.h"
 
 enum { SEQUENCE_MAX_DIGITS = 15 };
 
-/* Escapes of two bytes, which no reader refuses; others are left to it. */
-static bool is_short_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't': return true;
-    default: return false;
-    }
-}
-
-/* Where the inside of a string ends, or what must not be in it stands. */
+/* Where the inside of a string ends, or what a reader may refuse in it: longer escapes, too, are
+ * left to that. */
 static inline const char *string_end(struct slice in, const char *at)
 {
     const struct peek k = peek_open(in);
     at = peek_run(&k, at);
-    while (k.end - at > 2 && at[0] == '\\' && is_short_escape(at[1])) {
+    while (k.end - at > 2 && at[0] == '\\' && span_is_short_escape(at[1])) {
         at = peek_run(&k, at + 2);
     }
     return at;

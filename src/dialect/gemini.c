@@ -120,14 +120,6 @@ static struct slice path(struct arena *a, enum chat_operation op, struct slice m
     return gemini_path(a, op, model, is_stream, false);
 }
 
-static int hex_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 static enum err unescape(struct arena *a, struct slice text, struct slice *out)
 {
     char *to = arena_alloc(a, text.len + 1);
@@ -138,8 +130,8 @@ static enum err unescape(struct arena *a, struct slice text, struct slice *out)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_of(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_of(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1;
+            int low = i + 2 < text.len ? hex_value(text.ptr[i + 2]) : -1;
             if (high < 0 || low < 0 || high + low == 0) {
                 return E_SYNTAX;
             }

@@ -401,14 +401,6 @@ static bool is_extra_too_long(struct http1_parser *p, size_t more)
     return is_too_long;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* A chunk that begins in and lies whole in it, its size spelled as usual: its data; ptr NULL: it is
  * not so. */
 static inline struct slice ordinary_chunk(struct slice in)
@@ -416,7 +408,7 @@ static inline struct slice ordinary_chunk(struct slice in)
     size_t len = 0;
     size_t at = 0;
     int digit;
-    while (at < in.len && at < CHUNK_MAX_DIGITS && (digit = hex_digit(in.ptr[at])) >= 0) {
+    while (at < in.len && at < CHUNK_MAX_DIGITS && (digit = hex_value(in.ptr[at])) >= 0) {
         len = len << 4 | (size_t)digit;
         at++;
     }

@@ -17,15 +17,6 @@ struct slice http_head_find(const struct http_head *head, struct slice name)
     return SLICE_NONE;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 struct slice http_percent_decode(struct arena *a, struct slice text)
 {
     if (slice_find(text, '%') == text.len) {

@@ -43,7 +43,7 @@ static inline bool is_digit(char c)
 
 static inline bool is_hex(char c)
 {
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    return hex_value(c) >= 0;
 }
 
 /* First byte from p on that ends a run of plain string bytes: quote, backslash or control. */
@@ -76,17 +76,12 @@ static enum err escape(struct walk *w)
     if (w->end - w->at < 2) {
         return fail(w, "the text ends inside an escape");
     }
-    switch (w->at[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't': w->at += 2; return OK;
-    case 'u': break;
-    default: return fail(w, "bad escape in a string");
+    if (span_is_short_escape(w->at[1])) {
+        w->at += 2;
+        return OK;
+    }
+    if (w->at[1] != 'u') {
+        return fail(w, "bad escape in a string");
     }
     if (w->end - w->at < 6 || !is_hex(w->at[2]) || !is_hex(w->at[3]) || !is_hex(w->at[4]) ||
         !is_hex(w->at[5])) {

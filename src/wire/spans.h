@@ -95,6 +95,22 @@ MUST_USE enum err spans_check(struct slice text, struct span_fault *out_fault) N
  * raw.len bytes. Lone surrogates become U+FFFD. Returns the length written. */
 size_t span_unescape(struct slice raw, char *out) NONNULL;
 
+/* Whether a backslash and c are a whole escape (RFC 8259 section 7); u begins a longer one. */
+static inline bool span_is_short_escape(char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't': return true;
+    default: return false;
+    }
+}
+
 /* The inside of a string that needs no unescaping. */
 static inline struct slice span_plain(const struct span *s)
 {
