@@ -40,6 +40,11 @@ def say(text):
     print(text, flush=True)
 
 
+def ratios_to(against, rounds):
+    """The median over the rounds of each name's value divided by the other's of that round."""
+    return {k: median(a / b for a, b in zip(v, rounds[against])) for k, v in rounds.items()}
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -371,7 +376,7 @@ class Bench:
                 rate[s.name].append(r["per_second"])
         self.row(f"CPU a request{label}, 64 connections", {k: median(v) for k, v in cpu.items()}, "µs")
         if cpu.get(against):
-            ratios = {k: median(a / b for a, b in zip(v, cpu[against])) for k, v in cpu.items()}
+            ratios = ratios_to(against, cpu)
             ours = ratios.get("ours")
             self.row(f"CPU a request{label} ÷ {against}'s, median of {pairs} pairs", ratios, "",
                      "ours ≤ 1.00" if not label else "reported", None if label or ours is None else ours <= 1.0)
@@ -428,7 +433,7 @@ class Bench:
             values = {k: median(v) for k, v in cpu.items()}
             self.row(f"CPU an SSE event, {streams} streams of 50 events at 20 ms", values, "µs")
             if streams == 400 and "nginx" in cpu:
-                ratios = {k: median(a / b for a, b in zip(v, cpu["nginx"])) for k, v in cpu.items()}
+                ratios = ratios_to("nginx", cpu)
                 good = ratios["ours"] <= 0.8 or values["ours"] <= 15 if "ours" in ratios else None
                 self.row(f"CPU an SSE event ÷ nginx's, 400 streams, median of {rounds} pairs", ratios, "",
                          "≤ 0.8, or ≤ 15 µs", good)
